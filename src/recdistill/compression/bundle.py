@@ -1,0 +1,120 @@
+"""Write a bundle: everything that is needed to recommend, and nothing that is needed to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.dataset import Contexts, Dataset
+from ..errors import BundleError
+from ..files import atomic_directory
+from ..models.base import RankingModel, VectorModel
+from ..serving.bundle import Bundle
+from ..serving.catalogue import write_items
+from ..serving.manifest import Manifest
+from ..serving.topk import top_k
+from .card import write_card
+from .encoder_check import encoder_error
+from .forms import Form, form_of
+from .linear import contexts_of
+from .quantise import check_precision
+
+__all__ = ["write_bundle"]
+
+_SAMPLE = 128
+
+
+def write_bundle(
+    model: RankingModel,
+    dataset: Dataset,
+    path: str | Path,
+    *,
+    vectors: str = "int8",
+    card: Mapping[str, Any] | None = None,
+    neighbours: int = 100,
+) -> Path:
+    """Write a directory from which :class:`recdistill.serving.Bundle` recommends without torch.
+
+    The bundle is opened and compared with the model before it takes its place. How near it came stands in the manifest
+    under ``checks``: ``overlap_at_10`` is the share of the model's top 10 that the bundle gives too, for users of the log.
+
+    Args:
+        model: A fitted model: SASRec, GRU4Rec, matrix factorisation, EASE, item-kNN, text-kNN or popularity.
+        dataset: The catalogue it ranks, and the log for the popularity of its items.
+        path: Directory to make; one that is there is replaced at the end.
+        vectors: How numbers are stored: ``"int8"`` (a scale for each row), ``"float16"`` or ``"float32"``.
+        card: The model card; see :func:`~recdistill.compression.card.write_card`.
+        neighbours: Entries kept of each row of an item-to-item matrix.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        BundleError: Model and dataset do not fit, or the encoder does not give what the model gives.
+        ConfigError: No such precision.
+        MissingExtraError: A sequential model needs the extra ``onnx``.
+    """
+    precision, path = check_precision(vectors), Path(path)
+    if model.n_items != dataset.n_items:
+        raise BundleError(f"the model ranks {model.n_items:,} items, the dataset has {dataset.n_items:,}", where=path)
+    users = _some_users(dataset)
+    popularity = np.bincount(dataset.log.items, minlength=dataset.n_items)
+    form = form_of(model, users, popularity, precision, neighbours)
+    manifest = Manifest(
+        kind=form.kind,
+        model=model.config.name,
+        n_items=model.n_items,
+        dim=form.dim,
+        max_length=form.max_length,
+        precision=precision,
+        parameters=model.n_parameters,
+        fingerprints={"dataset": dataset.fingerprint, "items": dataset.items.fingerprint, "config": model.config.digest()},
+    )
+    with atomic_directory(path) as part:
+        _write_form(part, form)
+        write_items(part / "items.parquet", dataset.items, popularity)
+        write_card(part, card or {}, {"kind": form.kind, "model": manifest.model, "items": manifest.n_items, "numbers": precision})
+        manifest.write(part)
+        checks = _compare(model, form, Bundle.open(part), users)
+        replace(manifest, checks=checks).write(part)
+    return path
+
+
+def _some_users(dataset: Dataset) -> Contexts:
+    """Users of the log with something in their history, spread evenly."""
+    rows = np.flatnonzero(dataset.log.lengths)
+    if not len(rows):
+        raise BundleError("the log is empty, there is nothing to compare the bundle on", where=dataset.name)
+    rows = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+    return replace(contexts_of(dataset.log.take(rows)), users=rows.astype(np.int32))
+
+
+def _write_form(directory: Path, form: Form) -> None:
+    for name, array in form.arrays.items():
+        if not np.isfinite(array).all():
+            raise BundleError(f"the model's {name} hold a number that is not finite", hint="train it again")
+        np.save(directory / f"{name}.npy", array, allow_pickle=False)
+    if form.encoder is not None:
+        (directory / "encoder.onnx").write_bytes(form.encoder)
+
+
+def _compare(model: RankingModel, form: Form, bundle: Bundle, users: Contexts) -> dict[str, float]:
+    """Overlap of the top 10 of model and bundle, and the error of the encoder alone."""
+    checks = {"users": float(len(users)), "overlap_at_10": _overlap(model, bundle, users)}
+    if form.encoder is not None and isinstance(model, VectorModel):
+        checks["encoder_error"] = encoder_error(model, form, users)
+    return checks
+
+
+def _overlap(model: RankingModel, bundle: Bundle, users: Contexts, k: int = 10) -> float:
+    expected, served = model.score(users), bundle.score(users)
+    common = total = 0
+    for row, (a, b) in enumerate(zip(expected, served, strict=True)):
+        a[users.history[row]] = b[users.history[row]] = -np.inf
+        best = top_k(a, k)
+        common, total = common + len(np.intersect1d(best, top_k(b, k))), total + len(best)
+    return common / max(total, 1)

@@ -1,0 +1,102 @@
+"""The form in which a model is served: arrays, and for sequential models an ONNX encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.dataset import Contexts
+from ..errors import BundleError, nearest
+from ..models.base import Floats, RankingModel, VectorModel
+from ..serving.manifest import Kind
+from .graph import gru_graph, sasrec_graph
+from .linear import fold_in, item_to_item
+from .quantise import Packed, Precision, pack
+
+__all__ = ["Form", "form_of"]
+
+_AGES = 50
+_ANY_LENGTH = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a scorer of ``serving/scorers.py`` reads.
+
+    Attributes:
+        kind: Which scorer.
+        dim: Width of item vectors, or 0.
+        max_length: Longest history that is read.
+        arrays: Become ``NAME.npy``.
+        encoder: Becomes ``encoder.onnx``.
+    """
+
+    kind: Kind
+    dim: int
+    max_length: int
+    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    encoder: bytes | None = None
+
+
+def form_of(model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int) -> Form:
+    """Choose and make the form of a model.
+
+    Args:
+        model: Fitted.
+        users: Some users of the log with their histories.
+        popularity: int64 ``[n_items]``.
+        precision: How numbers are stored.
+        neighbours: Entries kept of each row of an item-to-item matrix.
+
+    Raises:
+        BundleError: A trained sequential model whose encoder cannot be written.
+    """
+    config = model.config
+    if config.name == "popularity":
+        return Form("popularity", 0, _ANY_LENGTH, {"bias": model.score(users.take([0]))[0].astype(np.float32)})
+    if not config.trained:
+        return _item_to_item_form(model, popularity, precision, neighbours)
+    if isinstance(model, VectorModel) and not getattr(config, "sequential", True):
+        return Form("fold-in", *_vectors(model, _ANY_LENGTH, precision, {"gram": fold_in(model, users)}))
+    if isinstance(model, VectorModel) and config.name in _ENCODERS:
+        length = config.max_length  # type: ignore[attr-defined]
+        return Form("sequence", *_vectors(model, length, precision), encoder=_ENCODERS[config.name](model, precision))
+    raise BundleError(f"no encoder is known for the model {config.name!r}", hint=nearest(config.name, _ENCODERS))
+
+
+def _vectors(
+    model: VectorModel, length: int, precision: Precision, more: dict[str, npt.NDArray[Any]] | None = None
+) -> tuple[int, int, dict[str, npt.NDArray[Any]]]:
+    vectors, bias = model.item_vectors(), model.item_bias()
+    arrays = _named("vectors", pack(vectors, precision)) | (more or {})
+    if bias is not None:
+        arrays["bias"] = bias.astype(np.float32)
+    return vectors.shape[1], length, arrays
+
+
+def _item_to_item_form(model: RankingModel, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int) -> Form:
+    found = item_to_item(model, popularity, neighbours=neighbours, ages=_AGES)
+    small = np.uint16 if model.n_items <= np.iinfo(np.uint16).max else np.int32
+    arrays = _named("weights", pack(found.weights, precision))
+    return Form(
+        "item-to-item", 0, _ANY_LENGTH, {**arrays, "neighbours": found.neighbours.astype(small), "ages": found.ages}
+    )
+
+
+def _named(name: str, packed: Packed) -> dict[str, npt.NDArray[Any]]:
+    return {name: packed.values} | ({} if packed.scales is None else {"scales": packed.scales})
+
+
+def _sasrec(model: VectorModel, precision: Precision) -> bytes:
+    config: Any = model.config
+    return sasrec_graph(model.tensors(), heads=config.heads, blocks=config.blocks, precision=precision)
+
+
+def _gru4rec(model: VectorModel, precision: Precision) -> bytes:
+    return gru_graph(model.tensors(), precision=precision)
+
+
+_ENCODERS = {"sasrec": _sasrec, "gru4rec": _gru4rec}

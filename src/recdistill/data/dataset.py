@@ -1,0 +1,175 @@
+"""What a recommender learns from: a catalogue, a log in integer ids, and its split into contexts and targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, nearest
+from .sequences import Sequences
+
+__all__ = ["Catalogue", "Contexts", "Dataset", "Split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The items that can be recommended; the position in the lists is the item's index.
+
+    Attributes:
+        ids: The users' own ids, as text, all different.
+        texts: What a text encoder or LLM reads about each item; empty strings where nothing is known.
+        titles: A short human-readable name each.
+        categories: Zero or more category names each.
+        images: Path of a picture each, or None.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str] | None = None
+    titles: Sequence[str] | None = None
+    categories: Sequence[tuple[str, ...]] | None = None
+    images: Sequence[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {item: index for index, item in enumerate(self.ids)}
+
+    def index(self, item: str) -> int:
+        """The index of an item id.
+
+        Raises:
+            DataError: No such item; the nearest id is named.
+        """
+        try:
+            return self._index[item]
+        except KeyError:
+            raise DataError(f"item {item!r} is not in the catalogue", hint=nearest(item, self.ids)) from None
+
+    def title(self, index: int) -> str:
+        """The item's title, or its id where there is none."""
+        return self.titles[index] if self.titles and self.titles[index] else self.ids[index]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash over ids and texts: 16 hex digits."""
+        return _digest(*self.ids, *(self.texts or ()))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A cleaned interaction log with its catalogue.
+
+    Attributes:
+        users: The users' own ids, as text; the position is the user's index and the row in ``log``.
+        items: The catalogue.
+        log: One row per user, oldest event first.
+        name: For messages and reports.
+        report: What was read, kept and dropped, and why (JSON-like).
+    """
+
+    users: Sequence[str]
+    items: Catalogue
+    log: Sequences
+    name: str = "dataset"
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash over catalogue, users and every event: 16 hex digits. Equal data gives equal fingerprints."""
+        return _digest(self.items.fingerprint, *self.users, *_arrays(self.log))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contexts:
+    """Questions for a ranking model, with the answers that count as right.
+
+    Attributes:
+        users: int32 ``[n]``, the user's index, or -1 for an anonymous session.
+        history: What the model may see of each context, one row per context.
+        targets: The relevant items of each context, one row per context.
+    """
+
+    users: npt.NDArray[np.int32]
+    history: Sequences
+    targets: Sequences
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: npt.ArrayLike) -> Contexts:
+        """Some contexts, in the order given."""
+        index = np.asarray(rows, dtype=np.int64)
+        return Contexts(self.users[index], self.history.take(index), self.targets.take(index))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A dataset divided into what is learned from and what is asked.
+
+    Attributes:
+        dataset: Where it came from; users and items keep their indices.
+        train: Training events, one row per user of the dataset (rows may be empty). A *position* is an index into
+            its flat arrays: event ``p`` is the label of the context made of the earlier events of its row.
+        valid: For early stopping, tuning and fusion weights.
+        test: For the report only.
+        method: How it was made, for example ``"leave-last-out"``.
+    """
+
+    dataset: Dataset
+    train: Sequences
+    valid: Contexts
+    test: Contexts
+    method: str
+
+    @property
+    def n_users(self) -> int:
+        return self.dataset.n_users
+
+    @property
+    def n_items(self) -> int:
+        return self.dataset.n_items
+
+    @cached_property
+    def popularity(self) -> npt.NDArray[np.int64]:
+        """int64 ``[n_items]``: training events of each item; 0 marks a cold item."""
+        return np.bincount(self.train.items, minlength=self.n_items)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash over the dataset and every part of the split: 16 hex digits."""
+        parts = [self.dataset.fingerprint, self.method, *_arrays(self.train)]
+        for contexts in (self.valid, self.test):
+            parts += [contexts.users, *_arrays(contexts.history), *_arrays(contexts.targets)]
+        return _digest(*parts)
+
+
+def _arrays(sequences: Sequences) -> list[npt.NDArray[np.generic]]:
+    all_of_them = (sequences.offsets, sequences.items, sequences.times, sequences.ratings, sequences.weights)
+    return [np.zeros(0) if array is None else array for array in all_of_them]
+
+
+def _digest(*parts: str | npt.NDArray[np.generic]) -> str:
+    """Hash parts with their lengths in between, so that no two different lists of parts collide."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else np.ascontiguousarray(part).data
+        size = len(data) if isinstance(data, bytes) else data.nbytes
+        digest.update(f"{size}:".encode())
+        digest.update(data)
+    return digest.hexdigest()[:16]

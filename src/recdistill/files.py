@@ -1,0 +1,105 @@
+"""Files that are either whole or not there: atomic writes, checksums, JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import RecdistillError
+
+__all__ = ["atomic_directory", "atomic_path", "checksum", "read_json", "write_json", "write_text"]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes the place of ``path`` only if the block succeeds.
+
+    Raises:
+        RecdistillError: The disk is full or the place is not writable; nothing was replaced.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, path)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """Yield an empty directory beside ``path``; it becomes ``path`` only if the block succeeds.
+
+    An existing ``path`` is replaced at the end, in one rename each way, never emptied first.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    old = part.with_suffix(".old")
+    try:
+        yield part
+        os.chmod(part, 0o777 & ~_umask())
+        if path.exists():
+            os.replace(path, old)
+        os.replace(part, path)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def checksum(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, with sorted keys and a final newline."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path, error: Callable[..., RecdistillError] = RecdistillError) -> Any:
+    """Read JSON; a missing or broken file raises ``error`` with the place and reason."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error("no such file", where=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise error(f"cannot be read as JSON ({problem})", where=path) from None
+
+
+def _disk_error(path: Path, error: OSError) -> RecdistillError:
+    return RecdistillError(
+        f"cannot write ({error.strerror or error})", where=path, hint="nothing was replaced; free some space and retry"
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,42 @@
+"""Ranking models: context → scores of all items. Any of them can be teacher or student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..registry import Component, Components
+from .base import ModelConfig, RankingModel, VectorModel, load_model
+
+MODELS = Components(
+    "models",
+    Component(
+        "popularity",
+        "recdistill.models.popularity:Popularity",
+        None,
+        "most interactions first, optionally decayed by age",
+    ),
+    Component(
+        "item-knn", "recdistill.models.item_knn:ItemKNN", "train", "sequence-aware neighbours of the history's items"
+    ),
+    Component(
+        "ease", "recdistill.models.ease:EASE", "train", "closed-form linear item-to-item model, the linear student"
+    ),
+    Component(
+        "text-knn", "recdistill.models.text_knn:TextKNN", None, "items whose text embedding is near the history's"
+    ),
+    Component("mf", "recdistill.models.mf:MF", "train", "matrix factorisation: a vector per user and per item"),
+    Component("gru4rec", "recdistill.models.gru4rec:GRU4Rec", "train", "recurrent network over the history"),
+    Component(
+        "sasrec",
+        "recdistill.models.sasrec:SASRec",
+        "train",
+        "self-attention over the history; with text embeddings inside: LLM-enhanced",
+    ),
+)
+"""Every model: name in recipes, class, extra, what it is."""
+
+__all__ = ["MODELS", "ModelConfig", "RankingModel", "VectorModel", "load_model", *MODELS.classes()]
+
+
+def __getattr__(name: str) -> Any:
+    return MODELS.attribute(name)

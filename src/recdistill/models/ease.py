@@ -1,0 +1,112 @@
+"""The linear item-to-item model in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import linalg, sparse
+
+from ..data.dataset import Contexts, Split
+from ..errors import ConfigError
+from .base import Floats, ModelConfig, RankingModel
+from .item_knn import history_matrix
+
+if TYPE_CHECKING:
+    from ..knowledge import Knowledge
+
+__all__ = ["EASE", "EASEModel"]
+
+_TIE_BREAK = 1e-6
+"""Weight of popularity: orders the items of an empty history, too small to move any other."""
+
+
+class EASE(ModelConfig):
+    """Embarrassingly shallow autoencoder (Steck 2019, https://arxiv.org/abs/1905.03375): the linear student.
+
+    With :math:`X` the users × items matrix of 0 and 1, :math:`P = (X^T X + λI)^{-1}` and :math:`B_{ij} = -P_{ij} / P_{jj}`
+    off the diagonal, 0 on it, the scores of a history :math:`x` are :math:`xB`. Here the entries of :math:`x` decay with
+    age, which makes it a much stronger predictor of the *next* item.
+    """
+
+    name: ClassVar[str] = "ease"
+
+    l2: float = Field(200.0, gt=0, description="strength of the ridge; more for logs with more events per item")
+    decay: float = Field(0.9, gt=0, le=1, description="weight of a history's event relative to the next newer one")
+    max_history: int = Field(200, ge=1, description="newest events of a history that are used")
+    max_items: int = Field(20_000, ge=1, description="refuse catalogues beyond this: memory grows with its square")
+
+    def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> EASEModel:
+        """Solve.
+
+        Raises:
+            ConfigError: The catalogue has more than ``max_items`` items.
+        """
+        if split.n_items > self.max_items:
+            size = split.n_items**2 * 4 / 2**30
+            raise ConfigError(
+                f"EASE needs a dense matrix of {split.n_items:,} x {split.n_items:,} items ({size:.1f} GiB)",
+                key=("max_items",),
+                hint=f"use item-knn, which is sparse, or raise max_items (now {self.max_items:,})",
+            )
+        weights = closed_form(history_matrix(split.train, split.n_items), self.l2)
+        return EASEModel(self, weights, (split.popularity / max(split.popularity.sum(), 1)).astype(np.float32))
+
+    def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> EASEModel:
+        return EASEModel(self, tensors["weights"], tensors["share"])
+
+
+class EASEModel(RankingModel):
+    """Fitted :class:`EASE`.
+
+    Args:
+        weights: float32 ``[n_items, n_items]``, from the history's item (row) to the scored item (column).
+        share: float32 ``[n_items]``, share of each item in the training events.
+    """
+
+    config: EASE
+
+    def __init__(self, config: EASE, weights: Floats, share: Floats) -> None:
+        self.config, self.n_items, self.n_users = config, len(share), 0
+        self.weights, self.share = weights, share
+
+    def score(self, contexts: Contexts) -> Floats:
+        history = history_matrix(contexts.history, self.n_items, self.config.decay, self.config.max_history)
+        scores: Floats = history @ self.weights
+        scores += _TIE_BREAK * self.share
+        return scores
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        return {"weights": self.weights, "share": self.share}
+
+
+def closed_form(interactions: sparse.csr_array, l2: float) -> Floats:
+    """The weights :math:`B` of :class:`EASE`: float32 ``[n_items, n_items]``.
+
+    With fewer users than items the inverse comes from the smaller users × users system (Woodbury identity).
+
+    Args:
+        interactions: 0 and 1, ``[n_users, n_items]``.
+        l2: Strength of the ridge, above 0.
+    """
+    n_users, n_items = interactions.shape
+    if n_users < n_items:
+        dense = interactions.toarray().astype(np.float64)
+        inner = dense @ dense.T
+        inner[np.diag_indices(n_users)] += l2
+        half = linalg.solve_triangular(linalg.cholesky(inner, lower=True), dense, lower=True, check_finite=False)
+        inverse = half.T @ half
+        inverse /= -l2
+        inverse[np.diag_indices(n_items)] += 1 / l2
+    else:
+        gram = (interactions.T @ interactions).toarray().astype(np.float64)
+        gram[np.diag_indices(n_items)] += l2
+        factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
+        inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0.0)
+    return weights

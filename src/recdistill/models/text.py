@@ -1,0 +1,74 @@
+"""Text embeddings inside a recommender: where they come from and how they become item vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..errors import KnowledgeError
+
+if TYPE_CHECKING:
+    from ..knowledge import Knowledge
+
+__all__ = ["TextFusion", "item_text", "whiten"]
+
+
+class TextFusion(nn.Module):
+    """Learned linear map from frozen text embeddings to the width of the model.
+
+    Args:
+        vectors: float ``[n_items, any]``, already normalised.
+        dim: Width of the item vectors.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, vectors: npt.NDArray[Any], dim: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.from_numpy(np.array(vectors, dtype=np.float32)))
+        self.map = nn.Linear(vectors.shape[1], dim, bias=False)
+
+    def forward(self) -> Tensor:
+        """float ``[n_items, dim]``."""
+        return self.map(self.vectors)  # type: ignore[no-any-return]
+
+
+def item_text(knowledge: Knowledge | None, teacher: str) -> npt.NDArray[np.float32]:
+    """Whitened item embeddings of one teacher, or of all of them side by side (``teacher="all"``).
+
+    Returns:
+        float32 ``[n_items, width]``.
+
+    Raises:
+        KnowledgeError: There are no item embeddings by that teacher.
+    """
+    if knowledge is None:
+        raise KnowledgeError("this model needs item embeddings inside", hint="teach with a text or LLM encoder first")
+    stores = knowledge.embeddings(None if teacher == "all" else teacher)
+    return np.concatenate([whiten(store.all()) for store in stores], axis=1)
+
+
+def whiten(vectors: npt.NDArray[Any], dim: int = 256) -> npt.NDArray[np.float32]:
+    """Centre, rotate to principal components, give each unit variance, and scale rows to about unit length.
+
+    Raw sentence embeddings fill a narrow cone, so that all items look alike; whitening spreads them
+    (Su et al. 2021, https://arxiv.org/abs/2103.15316).
+
+    Args:
+        vectors: float ``[n, width]``.
+        dim: At most this many components are kept.
+
+    Returns:
+        float32 ``[n, min(dim, width, n)]``.
+    """
+    centred = np.asarray(vectors, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    values, basis = np.linalg.eigh(centred.T @ centred / max(len(centred), 1))
+    order = np.argsort(values)[::-1][: min(dim, len(centred))]
+    spread = np.sqrt(np.maximum(values[order], 1e-4 * values.max(initial=1e-12)))
+    white = centred @ basis[:, order] / spread
+    return (white / np.sqrt(white.shape[1])).astype(np.float32)

@@ -1,0 +1,155 @@
+"""The frame all objectives fit into: what they are given, what they return."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..config import Config
+from ..data.dataset import Split
+from ..knowledge import Knowledge
+from ..models.neural import Batch, NeuralModel
+from .schedule import Schedule, Weight
+
+__all__ = ["FeatureObjective", "Objective", "ObjectiveConfig", "Scores", "ScoreObjective", "Targets", "TeacherRankings"]
+
+
+class Scores(Protocol):
+    """A student's scores at ``n`` positions, without ever holding all positions at once.
+
+    Objectives ask for the few numbers they need. The catalogue-wide matrix behind them lives in bounded chunks, is
+    differentiated by hand and shared by all objectives (see ``training/head.py``), so a further objective costs little.
+    """
+
+    n_items: int
+
+    def of(self, items: Tensor) -> Tensor:
+        """Scores of some items: int64 ``[n, k]`` to float ``[n, k]``."""
+
+    def logsumexp(self, temperature: float = 1.0) -> Tensor:
+        """log Σ exp(score / temperature) over the catalogue: float ``[n]``; estimated where the softmax is sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRankings:
+    """Stored rankings at ``n`` positions (see :class:`recdistill.knowledge.Rankings`).
+
+    Attributes:
+        items: int64 ``[n, k]``; places without an item hold 0 and a ``logp`` of -inf.
+        logp: float ``[n, k]``, log-probabilities at temperature 1, descending.
+        tails: Temperature to float ``[n]``: log Σ exp(logp / T) over the items that are not listed.
+        confidence: float ``[n]`` in [0, 1]; 0 where the teacher did not answer.
+    """
+
+    items: Tensor
+    logp: Tensor
+    tails: Mapping[float, Tensor]
+    confidence: Tensor
+
+    def rows(self, part: slice) -> TeacherRankings:
+        """Some of the positions."""
+        tails = {temperature: tail[part] for temperature, tail in self.tails.items()}
+        return TeacherRankings(self.items[part], self.logp[part], tails, self.confidence[part])
+
+    def to(self, device: torch.device) -> TeacherRankings:
+        """The same on another device."""
+        tails = {temperature: tail.to(device) for temperature, tail in self.tails.items()}
+        return TeacherRankings(self.items.to(device), self.logp.to(device), tails, self.confidence.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the scores at ``n`` positions are compared with.
+
+    Attributes:
+        labels: int64 ``[n]``, the item that followed.
+        weights: float ``[n]``, weight of the event.
+        rankings: Teacher name to its stored rankings.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    rankings: Mapping[str, TeacherRankings]
+
+    def rows(self, part: slice) -> Targets:
+        """Some of the positions."""
+        rankings = {name: known.rows(part) for name, known in self.rankings.items()}
+        return Targets(self.labels[part], self.weights[part], rankings)
+
+
+class ObjectiveConfig(Config):
+    """Parameters of a loss term."""
+
+    weight: Weight = Field(Schedule(), description="a number, or a schedule over the epochs")
+
+    def build(self) -> Objective:
+        """Make the loss term."""
+        raise TypeError(f"{type(self).__name__} is not an objective")  # every subclass overrides this
+
+
+class Objective(nn.Module, ABC):
+    """One loss term.
+
+    Args:
+        config: Its parameters.
+    """
+
+    teacher: str | None = None
+    """Teacher whose stored rankings it reads at every position, once :meth:`prepare` has found it."""
+
+    def __init__(self, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
+        """Look at student, data and knowledge once, before the first step; may add parameters that are trained along.
+
+        Raises:
+            KnowledgeError: Something it needs was not taught.
+        """
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Temperatures at which it wants the tail of the stored rankings."""
+        return ()
+
+
+class ScoreObjective(Objective):
+    """A term that compares scores at positions with labels or stored rankings."""
+
+    dense: ClassVar[bool] = True
+    """False if it never asks for ``logsumexp``: then the catalogue-wide scores are not computed for it."""
+
+    @abstractmethod
+    def loss(self, scores: Scores, targets: Targets) -> Tensor:
+        """Loss at each position, weighted by event or confidence: float ``[n]``."""
+
+
+class FeatureObjective(Objective):
+    """A term that compares vectors inside the student with something stored."""
+
+    @abstractmethod
+    def loss(self, model: NeuralModel, table: Tensor, batch: Batch) -> Tensor:
+        """Loss of one step: a scalar.
+
+        Args:
+            model: The student.
+            table: Its item vectors, float ``[n_items, dim]``.
+            batch: The windows of this step.
+        """
+
+
+def the_only(stores: tuple[Any, ...], kind: str, key: tuple[str, ...] = ("teacher",)) -> Any:
+    """The single store, or an error that asks which of several teachers is meant."""
+    from ..errors import ConfigError
+
+    if len(stores) > 1:
+        names = ", ".join(store.manifest.teacher for store in stores)
+        raise ConfigError(f"several teachers left {kind} ({names})", key=key, hint="name one with teacher: NAME")
+    return stores[0]

@@ -1,0 +1,62 @@
+"""How the weight of a loss term changes over the epochs."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ..config import Config
+from ..errors import ConfigError
+
+__all__ = ["Schedule", "Weight"]
+
+
+class Schedule(Config):
+    """A weight over time: warm-up from 0 to ``start``, then from ``start`` to ``end`` in ``epochs``, then ``end``.
+
+    ``linear`` and ``cosine`` go there as named; ``decay`` is exponential, so both ends must be above 0; ``constant``
+    stays at ``start``.
+    """
+
+    name: ClassVar[str] = "schedule"
+
+    start: float = Field(1.0, ge=0)
+    end: float = Field(0.0, ge=0)
+    shape: Literal["constant", "linear", "cosine", "decay"] = "constant"
+    epochs: float = Field(10.0, gt=0, description="length of the way from start to end")
+    warmup: float = Field(0.0, ge=0, description="epochs before it, rising linearly from 0")
+
+    @model_validator(mode="after")
+    def _decay_above_zero(self) -> Schedule:
+        if self.shape == "decay" and not (self.start > 0 and self.end > 0):
+            raise ConfigError("shape 'decay' needs start and end above 0", key=("end",), hint="use 'linear' to reach 0")
+        return self
+
+    def at(self, epoch: float) -> float:
+        """The weight at a time.
+
+        Args:
+            epoch: Epochs since training began, fractions allowed.
+        """
+        if epoch < self.warmup:
+            return self.start * epoch / self.warmup
+        way = min((epoch - self.warmup) / self.epochs, 1.0)
+        match self.shape:
+            case "constant":
+                return self.start
+            case "linear":
+                return self.start + (self.end - self.start) * way
+            case "cosine":
+                return self.end + (self.start - self.end) * (1 + math.cos(math.pi * way)) / 2
+            case "decay":
+                return self.start * (self.end / self.start) ** way
+
+
+def _number_is_constant(value: Any) -> Any:
+    return {"start": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Weight = Annotated[Schedule, BeforeValidator(_number_is_constant)]
+"""A schedule, or a number for a constant one."""

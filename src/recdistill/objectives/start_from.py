@@ -1,0 +1,77 @@
+"""Start from the teacher's weights: item vectors reduced to the student's width."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+
+from ..data.dataset import Split
+from ..errors import KnowledgeError
+from ..knowledge import Knowledge
+from ..models.neural import NeuralModel
+from .base import Objective, ObjectiveConfig, the_only
+
+__all__ = ["StartFrom", "StartFromTeacher"]
+
+
+class StartFrom(ObjectiveConfig):
+    """The student's free item vectors begin as the best approximation of the teacher's in the student's width.
+
+    From ``weights``: the leading singular directions of the teacher's item vectors, which keep most of its dot products
+    (Eckart and Young 1936). From ``embeddings``: the leading principal components, whitened, of an encoder's item
+    embeddings. Both are scaled to the spread the student's own initial vectors have. There is no loss; ``weight`` blends:
+    1 replaces the initial vectors, 0.5 takes half of each.
+    """
+
+    name: ClassVar[str] = "start-from"
+
+    teacher: str | None = Field(None, description="whose knowledge; needed only if several teachers left some")
+    kind: Literal["weights", "embeddings"] = "weights"
+    tensor: str = Field("items", description="name of the item vectors among the teacher's weights")
+
+    def build(self) -> StartFromTeacher:
+        return StartFromTeacher(self)
+
+
+class StartFromTeacher(Objective):
+    """The start described by :class:`StartFrom`."""
+
+    config: StartFrom
+
+    @torch.no_grad()
+    def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
+        items = dict(model.named_parameters()).get("items")
+        if items is None:
+            raise KnowledgeError(f"{type(model).__name__} has no free item vectors to start from a teacher")
+        start = leading(self._vectors(knowledge), items.shape[1])
+        if len(start) != len(items):
+            raise KnowledgeError(f"the teacher has vectors for {len(start)} items, the student needs {len(items)}")
+        weight = min(self.config.weight.at(self.config.weight.warmup), 1.0)
+        scaled = torch.from_numpy(start).to(items) * (items.std() / max(float(start.std()), 1e-12))
+        items.mul_(1 - weight).add_(scaled, alpha=weight)
+
+    def _vectors(self, knowledge: Knowledge) -> npt.NDArray[Any]:
+        if self.config.kind == "embeddings":
+            vectors: npt.NDArray[Any] = the_only(knowledge.embeddings(self.config.teacher), "embeddings").all()
+            return vectors - vectors.mean(axis=0)
+        store = the_only(knowledge.weights(self.config.teacher), "weights")
+        tensors = store.tensors()
+        if self.config.tensor not in tensors:
+            raise KnowledgeError(
+                f"no tensor {self.config.tensor!r} among the weights", hint=f"there are: {', '.join(tensors)}"
+            )
+        return np.asarray(tensors[self.config.tensor])
+
+
+def leading(vectors: npt.NDArray[Any], dim: int) -> npt.NDArray[np.float32]:
+    """Coordinates along the leading right singular directions: float32 ``[n, dim]``, zeros where there are fewer."""
+    exact = np.asarray(vectors, dtype=np.float64)
+    values, basis = np.linalg.eigh(exact.T @ exact)
+    order = np.argsort(values)[::-1][:dim]
+    out = np.zeros((len(exact), dim), dtype=np.float32)
+    out[:, : len(order)] = exact @ basis[:, order]
+    return out

@@ -1,0 +1,179 @@
+"""What a recipe may say: the typed form of the YAML of one experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from ..config import Config
+from ..data import SPLITS, Cleaning
+from ..errors import ConfigError, nearest
+from ..models import MODELS
+from ..objectives import OBJECTIVES
+from ..registry import Components
+from ..teachers import TEACHERS
+from ..training.config import Training
+
+__all__ = ["BundleSpec", "DataSpec", "EvaluateSpec", "Recipe", "StudentSpec", "TeacherSpec", "TrainSpec"]
+
+
+def _component(table: Components) -> Any:
+    """A field that is written as ``{type: NAME, parameter: value, …}`` or just ``NAME``."""
+
+    def parse(value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"type": value}
+        if not isinstance(value, Mapping):
+            return value
+        parameters = dict(value)
+        kind = parameters.pop("type", None)
+        if not isinstance(kind, str):
+            raise ConfigError(f"type is missing: which of {', '.join(table)}?")
+        if kind not in table:
+            raise ConfigError(f"no {table.kind} component is called {kind!r}", key=("type",), hint=nearest(kind, table))
+        return table[kind].load()(**parameters)
+
+    def dump(value: Config) -> dict[str, Any]:
+        return {"type": value.name, **value.model_dump(mode="json")}
+
+    return Annotated[Config, BeforeValidator(parse), PlainSerializer(dump)]
+
+
+Model = _component(MODELS)
+Objective = _component(OBJECTIVES)
+SplitMethod = _component(SPLITS)
+
+
+class DataSpec(Config):
+    """Where interactions and items come from, how they are cleaned and split."""
+
+    name: ClassVar[str] = "data"
+
+    log: str = Field(description="file, MovieLens or RecBole folder, or 'movielens-small' for the embedded data")
+    items: str | None = Field(None, description="file of the item table")
+    text: str | None = Field(None, description="what encoders read about an item, for example '{title}. {genres}'")
+    columns: dict[str, str] = Field({}, description="column of the log for user, item, time, rating, type, weight")
+    item_columns: dict[str, str] = Field({}, description="column of the item table for item, title, categories, image")
+    cleaning: Cleaning = Cleaning()
+    split: SplitMethod = Field(default_factory=lambda: SPLITS["leave-last-out"].load()())
+
+
+class TeacherSpec(Config):
+    """One teacher: an encoder, a recommender, an ensemble of earlier recommenders, or imported knowledge."""
+
+    name: ClassVar[str] = "teacher"
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="a name for messages, reports and objectives")
+    type: str
+    model: Model | None = Field(None, description="of a recommender")
+    objectives: list[Objective] = Field([], description="of a recommender; cross-entropy if empty")
+    training: Training = Training()
+    members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
+    label: bool | None = Field(None, description="store rankings; default: ensembles do, and a recommender in no ensemble")
+    k: int = Field(100, ge=1, description="items stored for each position")
+    parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble or an import")
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> TeacherSpec:
+        if self.type not in TEACHERS:
+            raise ConfigError(f"no teacher type is called {self.type!r}", key=("type",), hint=nearest(self.type, TEACHERS))
+        if (self.type == "recommender") != (self.model is not None):
+            raise ConfigError("model goes with type: recommender, and only with it", key=("model",))
+        if (self.type == "ensemble") != bool(self.members):
+            raise ConfigError("members go with type: ensemble, and only with it", key=("members",))
+        return self
+
+
+class TrainSpec(Config):
+    """Objectives and loop of one training of the student."""
+
+    name: ClassVar[str] = "train"
+
+    objectives: list[Objective] = Field(min_length=1)
+    training: Training = Training()
+
+
+class StudentSpec(Config):
+    """The student, trained twice: alone and with the teachers' knowledge, each with settings of its own."""
+
+    name: ClassVar[str] = "student"
+
+    model: Model
+    alone: TrainSpec
+    distilled: TrainSpec
+
+
+class EvaluateSpec(Config):
+    """What is measured."""
+
+    name: ClassVar[str] = "evaluate"
+
+    k: tuple[int, ...] = Field((5, 10, 20), min_length=1)
+    metric: str = Field("ndcg@10", description="the one that verdict and transfer ratio speak of")
+    baselines: list[Literal["popularity", "item-knn", "ease"]] = ["popularity", "item-knn", "ease"]
+    examples: int = Field(4, ge=0, description="users shown with titles in the report")
+
+
+class BundleSpec(Config):
+    """How the student is served."""
+
+    name: ClassVar[str] = "bundle"
+
+    vectors: Literal["int8", "float16", "float32"] = "int8"
+
+
+class Recipe(Config):
+    """One experiment, from files to a bundle and a report."""
+
+    name: ClassVar[str] = "recipe"
+
+    title: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run directory")
+    data: DataSpec
+    teachers: list[TeacherSpec] = Field(min_length=1)
+    student: StudentSpec
+    seeds: list[int] = Field([0], min_length=1)
+    evaluate: EvaluateSpec = EvaluateSpec()
+    bundle: BundleSpec = BundleSpec()
+    base: Path = Field(Path(), exclude=True, description="directory that relative paths start from")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Recipe:
+        ids = [teacher.id for teacher in self.teachers]
+        for index, teacher in enumerate(self.teachers):
+            if teacher.id in ids[:index]:
+                raise ConfigError(f"two teachers are called {teacher.id!r}", key=("teachers", str(index), "id"))
+            earlier = [t.id for t in self.teachers[:index] if t.type == "recommender"]
+            for member in teacher.members:
+                if member not in earlier:
+                    hint = nearest(member, earlier)
+                    raise ConfigError(
+                        f"member {member!r} is no recommender above", key=("teachers", str(index), "members"), hint=hint
+                    )
+        self._objectives_fit(ids)
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError("a seed is named twice", key=("seeds",))
+        return self
+
+    def _objectives_fit(self, ids: list[str]) -> None:
+        for index, objective in enumerate(self.student.distilled.objectives):
+            teacher = getattr(objective, "teacher", None)
+            if teacher is not None and teacher not in ids:
+                key = ("student", "distilled", "objectives", str(index), "teacher")
+                raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
+
+    def labels(self, teacher: TeacherSpec) -> bool:
+        """Whether a recommender's or ensemble's rankings are stored."""
+        if teacher.label is not None:
+            return teacher.label
+        in_ensemble = any(teacher.id in other.members for other in self.teachers)
+        return teacher.type == "ensemble" or (teacher.type == "recommender" and not in_ensemble)
+
+    def main_teacher(self) -> str | None:
+        """The teacher that the report compares with: the last one that ranks items."""
+        ranking = [t.id for t in self.teachers if t.type in ("recommender", "ensemble")]
+        return ranking[-1] if ranking else None
+
+

@@ -1,0 +1,182 @@
+"""How a history becomes a score for every item: one small class for each kind of bundle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.sequences import Sequences
+from ..errors import BundleError
+from ..registry import need
+from .manifest import Kind, Manifest, load_array
+
+__all__ = ["SCORERS", "Scorer", "run_encoder", "session"]
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+_BATCH = 256
+
+
+class Scorer(ABC):
+    """Scores of all items for a history of at least one event."""
+
+    @abstractmethod
+    def __call__(self, history: Indices) -> Floats:
+        """A new array float32 ``[n_items]``, higher is better, from int64 ``[length]``, oldest first."""
+
+    def batch(self, histories: Sequences) -> Floats:
+        """Scores for many histories: float32 ``[len(histories), n_items]``."""
+        return np.stack([self(histories[row].astype(np.int64)) for row in range(len(histories))])
+
+    def similar(self, item: int) -> Floats:
+        """How alike each item is to one of them: float32 ``[n_items]``."""
+        return self(np.array([item]))
+
+
+class SequenceScorer(Scorer):
+    """An ONNX encoder reads the vectors of the history; score = context vector · item vector + bias."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
+        self._unit = _unit(self.vectors)
+        self._length = manifest.max_length
+        self._session = session(path / "encoder.onnx")
+        self._last = np.arange(self._length, dtype=np.int64)[:, None]
+
+    def __call__(self, history: Indices) -> Floats:
+        newest = history[-self._length :]
+        feed = {"vectors": self.vectors[newest][None], "last": self._last[len(newest) - 1]}
+        context = self._session.run(None, feed)[0][0]
+        scores: Floats = self.vectors @ context
+        return scores if self.bias is None else scores + self.bias
+
+    def batch(self, histories: Sequences) -> Floats:
+        scores: Floats = run_encoder(self._session, self.vectors, histories, self._length) @ self.vectors.T
+        return scores if self.bias is None else scores + self.bias
+
+    def similar(self, item: int) -> Floats:
+        """Cosine of the item vectors."""
+        return self._unit @ self._unit[item]
+
+
+class FoldInScorer(Scorer):
+    """A user vector is fitted to the history by ridge regression, item vectors fixed (Hu et al. 2008, eq. 4).
+
+    ``u = (G + V_hᵀ V_h)⁻¹ Σ_h v``, with ``G = α Vᵀ V + λ I`` stored: items that were not seen weigh α against 1.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
+        self._unit = _unit(self.vectors)
+        self._gram = load_array(path / "gram.npy", (manifest.dim, manifest.dim), np.float32)
+        self._length = manifest.max_length
+
+    def __call__(self, history: Indices) -> Floats:
+        seen = self.vectors[history[-self._length :]]
+        user = np.linalg.solve(self._gram + seen.T @ seen, seen.sum(axis=0))
+        scores: Floats = self.vectors @ user
+        return scores if self.bias is None else scores + self.bias
+
+    def similar(self, item: int) -> Floats:
+        """Cosine of the item vectors."""
+        return self._unit @ self._unit[item]
+
+
+class ItemToItemScorer(Scorer):
+    """Each event of the history adds its row of a sparse item-to-item matrix, weighted by its age."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self._neighbours = load_array(path / "neighbours.npy", (manifest.n_items, -1), np.uint16, np.int32)
+        width = self._neighbours.shape[1]
+        weights = load_array(path / "weights.npy", (manifest.n_items, width), np.int8, np.float16, np.float32)
+        self._weights = _scaled(weights, path, manifest)
+        if self._neighbours.size and not 0 <= self._neighbours.min() <= self._neighbours.max() < manifest.n_items:
+            raise BundleError("names items that do not exist", where=path / "neighbours.npy", hint="write the bundle again")
+        self._n_items, self._length = manifest.n_items, manifest.max_length
+        self._ages = load_array(path / "ages.npy", (-1,), np.float32)
+
+    def __call__(self, history: Indices) -> Floats:
+        newest = history[-self._length :]
+        age = np.minimum(np.arange(len(newest))[::-1], len(self._ages) - 1)
+        rows = self._weights[newest] * self._ages[age][:, None]
+        return np.bincount(self._neighbours[newest].ravel(), rows.ravel(), self._n_items).astype(np.float32)
+
+
+class PopularityScorer(Scorer):
+    """The same score for everyone."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self._scores = load_array(path / "bias.npy", (manifest.n_items,), np.float32)
+
+    def __call__(self, history: Indices) -> Floats:
+        return self._scores.copy()
+
+    def similar(self, item: int) -> Floats:
+        raise BundleError("this bundle ranks by popularity and knows no similar items", hint="bundle another model")
+
+
+SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
+    "sequence": SequenceScorer,
+    "fold-in": FoldInScorer,
+    "item-to-item": ItemToItemScorer,
+    "popularity": PopularityScorer,
+}
+"""The scorer of each kind."""
+
+
+def _vectors(path: Path, manifest: Manifest) -> Floats:
+    stored = load_array(path / "vectors.npy", (manifest.n_items, manifest.dim), np.int8, np.float16, np.float32)
+    return _scaled(stored, path, manifest)
+
+
+def _scaled(stored: npt.NDArray[np.generic], path: Path, manifest: Manifest) -> Floats:
+    """Unpacked once: a product of float32 through BLAS is faster than one of int8 in numpy."""
+    values: Floats = np.ascontiguousarray(stored, dtype=np.float32)
+    if stored.dtype == np.int8:
+        values *= load_array(path / "scales.npy", (manifest.n_items,), np.float32)[:, None]
+    return values
+
+
+def _bias(path: Path, manifest: Manifest) -> Floats | None:
+    return load_array(path / "bias.npy", (manifest.n_items,), np.float32) if "bias.npy" in manifest.files else None
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(length, np.float32(1e-12))
+
+
+def session(encoder: Path | bytes) -> Any:
+    """An ONNX Runtime session for an encoder, on one core.
+
+    Raises:
+        BundleError: The graph cannot be loaded.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    runtime = need("onnxruntime", "serve")
+    options = runtime.SessionOptions()
+    # one recommendation is too small to share between threads; waking a second one costs more than it brings
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        source = encoder if isinstance(encoder, bytes) else str(encoder)
+        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions share no base
+        where = encoder if isinstance(encoder, Path) else "encoder.onnx"
+        raise BundleError(f"cannot be loaded ({str(error).splitlines()[0]})", where=where, hint="write it again") from None
+
+
+def run_encoder(encoder: Any, vectors: Floats, histories: Sequences, max_length: int) -> Floats:
+    """Context vectors of many histories, in batches: float32 ``[len(histories), dim]``."""
+    contexts = [np.zeros((0, vectors.shape[1]), dtype=np.float32)]
+    for start in range(0, len(histories), _BATCH):
+        part = histories.take(np.arange(start, min(start + _BATCH, len(histories))))
+        lengths = np.minimum(part.lengths, max_length)
+        inputs = part.padded(max(int(lengths.max()), 1), 0)
+        contexts.append(encoder.run(None, {"vectors": vectors[inputs], "last": np.maximum(lengths - 1, 0)})[0])
+    return np.concatenate(contexts)

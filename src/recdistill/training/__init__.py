@@ -1,0 +1,20 @@
+"""Training: one loop for teachers and students, with early stopping, exact resume and logs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Training
+    from .fit import Fitted, fit
+
+__all__ = ["Fitted", "Training", "fit"]
+
+_HOMES = {"Training": "config", "Fitted": "fit", "fit": "fit"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"recdistill.training has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
