@@ -40,7 +40,8 @@ def write_bundle(
     """Write a directory from which :class:`recdistill.serving.Bundle` recommends without torch.
 
     The bundle is opened and compared with the model before it takes its place. How near it came stands in the manifest
-    under ``checks``: ``overlap_at_10`` is the share of the model's top 10 that the bundle gives too, for users of the log.
+    under ``checks``: ``overlap_at_10`` is the share of the model's top 10 that the bundle gives too, for some users of
+    the log.
 
     Args:
         model: A fitted model: SASRec, GRU4Rec, matrix factorisation, EASE, item-kNN, text-kNN or popularity.
@@ -72,12 +73,20 @@ def write_bundle(
         max_length=form.max_length,
         precision=precision,
         parameters=model.n_parameters,
-        fingerprints={"dataset": dataset.fingerprint, "items": dataset.items.fingerprint, "config": model.config.digest()},
+        fingerprints={
+            "dataset": dataset.fingerprint,
+            "items": dataset.items.fingerprint,
+            "config": model.config.digest(),
+        },
     )
     with atomic_directory(path) as part:
         _write_form(part, form)
         write_items(part / "items.parquet", dataset.items, popularity)
-        write_card(part, card or {}, {"kind": form.kind, "model": manifest.model, "items": manifest.n_items, "numbers": precision})
+        write_card(
+            part,
+            card or {},
+            {"kind": form.kind, "model": manifest.model, "items": manifest.n_items, "numbers": precision},
+        )
         manifest.write(part)
         checks = _compare(model, form, Bundle.open(part), users)
         replace(manifest, checks=checks).write(part)

@@ -31,6 +31,7 @@ def encoder_error(model: VectorModel, form: Form, users: Contexts) -> float:
     precision = str(form.arrays["vectors"].dtype)
     if not worst <= _TOLERANCE[precision]:
         raise BundleError(
-            f"the {precision} encoder is {worst:.1%} away from the network", hint="write the bundle with vectors='float32'"
+            f"the {precision} encoder is {worst:.1%} away from the network",
+            hint="write the bundle with vectors='float32'",
         )
     return worst

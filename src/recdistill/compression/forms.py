@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..data.dataset import Contexts
 from ..errors import BundleError, nearest
-from ..models.base import Floats, RankingModel, VectorModel
+from ..models.base import RankingModel, VectorModel
 from ..serving.manifest import Kind
 from .graph import gru_graph, sasrec_graph
 from .linear import fold_in, item_to_item
@@ -18,7 +18,7 @@ from .quantise import Packed, Precision, pack
 
 __all__ = ["Form", "form_of"]
 
-_AGES = 50
+_AGES = 100
 _ANY_LENGTH = 1_000
 
 
@@ -41,7 +41,9 @@ class Form:
     encoder: bytes | None = None
 
 
-def form_of(model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int) -> Form:
+def form_of(
+    model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int
+) -> Form:
     """Choose and make the form of a model.
 
     Args:
@@ -77,13 +79,14 @@ def _vectors(
     return vectors.shape[1], length, arrays
 
 
-def _item_to_item_form(model: RankingModel, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int) -> Form:
+def _item_to_item_form(
+    model: RankingModel, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int
+) -> Form:
     found = item_to_item(model, popularity, neighbours=neighbours, ages=_AGES)
     small = np.uint16 if model.n_items <= np.iinfo(np.uint16).max else np.int32
     arrays = _named("weights", pack(found.weights, precision))
-    return Form(
-        "item-to-item", 0, _ANY_LENGTH, {**arrays, "neighbours": found.neighbours.astype(small), "ages": found.ages}
-    )
+    arrays |= {"neighbours": found.neighbours.astype(small), "ages": found.ages, "bias": found.bias}
+    return Form("item-to-item", 0, _ANY_LENGTH, arrays)
 
 
 def _named(name: str, packed: Packed) -> dict[str, npt.NDArray[Any]]:
@@ -96,7 +99,8 @@ def _sasrec(model: VectorModel, precision: Precision) -> bytes:
 
 
 def _gru4rec(model: VectorModel, precision: Precision) -> bytes:
-    return gru_graph(model.tensors(), precision=precision)
+    config: Any = model.config
+    return gru_graph(model.tensors(), layers=config.layers, precision=precision)
 
 
 _ENCODERS = {"sasrec": _sasrec, "gru4rec": _gru4rec}

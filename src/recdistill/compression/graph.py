@@ -2,10 +2,10 @@
 
 The graphs are written node by node instead of traced. A tracer keeps the work that the network does for training, a
 state behind *every* event; serving needs one state, and the last block shrinks to a fraction of its cost when it is
-written for one query (see :func:`sasrec_graph`). ``write_bundle`` compares every graph with its network before it is kept.
+written for one query (see :func:`sasrec_graph`). ``write_bundle`` compares every graph with its network first.
 
-Inputs: ``vectors`` float ``[batch, length, dim]``, the item vectors of the history, oldest first, padded on the right with
-anything; ``last`` int64 ``[batch]``, the place of the newest event. Output: ``context`` float ``[batch, dim]``.
+Inputs: ``vectors`` float ``[batch, length, dim]``, the item vectors of the history, oldest first, padded on the right
+with anything; ``last`` int64 ``[batch]``, the place of the newest event. Output: ``context`` float ``[batch, dim]``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class _Graph:
         name = self.exact(packed.values, packed.values.dtype)
         if packed.values.dtype != np.float32:
             name = self.add("Cast", name, to=1)
-        return name if packed.scales is None else self.add("Mul", name, self.exact(packed.scales[..., None], np.float32))
+        return (
+            name if packed.scales is None else self.add("Mul", name, self.exact(packed.scales[..., None], np.float32))
+        )
 
     def linear(self, x: str, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> str:
         """``x @ weight.T + bias``, as in torch."""
@@ -71,6 +73,15 @@ class _Graph:
     def shape(self, x: str, *sizes: int) -> str:
         """Reshape; 0 keeps a size, -1 is worked out."""
         return self.add("Reshape", x, self.exact(sizes))
+
+    def rows(self, x: str, length: str, *sizes: int) -> str:
+        """``[batch * length, …]`` → ``[batch, length, *sizes]``."""
+        ends = self.add("Concat", self.exact([-1]), length, self.exact(sizes), axis=0)
+        return self.add("Reshape", x, ends)
+
+    def newest(self, x: str) -> str:
+        """``[batch, length, dim]`` → ``[batch, dim]``: the row at ``last``."""
+        return self.add("GatherND", x, self.shape("last", -1, 1), batch_dims=1)
 
     def model(self, output: str, dim: int) -> bytes:
         """The finished model, checked and serialised."""
@@ -92,10 +103,7 @@ class _Graph:
 def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precision = "float32") -> bytes:
     """The encoder of SASRec.
 
-    All blocks but the last run at every place. The last one is asked for a single state, so its key and value maps move
-    to the other side of the sum: with query ``q`` and inputs ``x_j``, ``q · W_k x_j = (W_kᵀ q) · x_j`` and
-    ``Σ a_j W_v x_j = W_v Σ a_j x_j``. The bias of the keys adds the same number to every logit and drops out. That costs
-    ``2 · heads · dim`` multiplications an event instead of ``2 · dim²``.
+    All blocks but the last run at every place; the last one is asked for a single state (see :func:`_attend_newest`).
 
     Args:
         weights: State dict of the network.
@@ -108,33 +116,28 @@ def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precis
     length = graph.add("Shape", "vectors", start=1, end=2)
     place = graph.add("Slice", graph.real(weights["place"]), graph.exact([0]), length, graph.exact([0]))
     x = graph.add("Add", graph.add("Mul", "vectors", graph.exact(dim**0.5, np.float32)), place)
+    x = graph.shape(x, -1, dim)  # events of all rows below each other: a product and its bias become one operation
     for block in range(blocks):
         own = {k.removeprefix(f"blocks.{block}."): v for k, v in weights.items() if k.startswith(f"blocks.{block}.")}
-        if block == blocks - 1:
-            x = graph.add("Add", _newest(graph, x), _attend_newest(graph, x, length, own, heads, max_length))
-        else:
+        if block < blocks - 1:
             x = graph.add("Add", x, _attend_all(graph, x, length, own, heads, max_length))
+        else:
+            x = _attend_newest(graph, x, length, own, heads, max_length)
         wide = graph.add("Gelu", graph.linear(graph.norm(x, own, "norm_feed"), own["up.weight"], own["up.bias"]))
         x = graph.add("Add", x, graph.linear(wide, own["down.weight"], own["down.bias"]))
-    x = x if blocks else _newest(graph, x)
-    return graph.model(graph.add("Squeeze", graph.norm(x, weights, "norm"), graph.exact([1])), dim)
-
-
-def _newest(graph: _Graph, x: str) -> str:
-    """``[batch, length, dim]`` → ``[batch, 1, dim]``: the row at ``last``."""
-    at = graph.shape("last", -1, 1)
-    return graph.add("Unsqueeze", graph.add("GatherND", x, at, batch_dims=1), graph.exact([1]))
+    if not blocks:
+        x = graph.newest(graph.rows(x, length, dim))
+    return graph.model(graph.norm(x, weights, "norm"), dim)
 
 
 def _attend_all(graph: _Graph, x: str, length: str, own: Weights, heads: int, max_length: int) -> str:
-    """Causal attention at every place, in the form in which the network computes it."""
+    """Causal attention at every place, in the form in which the network computes it: ``[events, dim]``."""
     dim = own["out.weight"].shape[0]
     width = dim // heads
-    seen = graph.norm(x, own, "norm_attention")
     weight, bias = own["qkv.weight"].copy(), own["qkv.bias"].copy()
     weight[:dim] *= width**-0.5
     bias[:dim] *= width**-0.5
-    joint = graph.shape(graph.linear(seen, weight, bias), 0, 0, 3, heads, width)
+    joint = graph.rows(graph.linear(graph.norm(x, own, "norm_attention"), weight, bias), length, 3, heads, width)
     part = [graph.add("Gather", joint, graph.exact(i), axis=2) for i in range(3)]
     query, value = (graph.add("Transpose", part[i], perm=[0, 2, 1, 3]) for i in (0, 2))
     logits = graph.add("MatMul", query, graph.add("Transpose", part[1], perm=[0, 2, 3, 1]))
@@ -142,30 +145,63 @@ def _attend_all(graph: _Graph, x: str, length: str, own: Weights, heads: int, ma
     ends = graph.add("Concat", length, length, axis=0)
     mask = graph.add("Slice", graph.exact(future, np.float32), graph.exact([0, 0]), ends, graph.exact([0, 1]))
     mixed = graph.add("MatMul", graph.add("Softmax", graph.add("Add", logits, mask)), value)
-    joined = graph.shape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), 0, 0, dim)
+    joined = graph.shape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), -1, dim)
     return graph.linear(joined, own["out.weight"], own["out.bias"])
 
 
 def _attend_newest(graph: _Graph, x: str, length: str, own: Weights, heads: int, max_length: int) -> str:
-    """Attention of the newest event alone, keys and values absorbed: ``[batch, 1, dim]``."""
+    """Attention and residual of the newest event alone: ``[batch, dim]``.
+
+    With one query, the maps of keys and values move to the other side of the sums over the events ``x_j``: for each
+    head ``q · W_k x_j = (W_kᵀ W_q x + W_kᵀ b_q) · x_j`` and ``W_o W_v Σ a_j x_j``, two pairs of matrices that are
+    multiplied here, once. The bias of the keys adds the same number to every logit and drops out; that of the values
+    joins the bias of the output because the weights ``a`` sum to 1. This costs ``2 · heads · dim`` multiplications an
+    event instead of ``2 · dim²``.
+    """
     dim = own["out.weight"].shape[0]
-    width = dim // heads
-    seen = graph.norm(x, own, "norm_attention")
-    (wq, wk, wv), (bq, _, bv) = np.split(own["qkv.weight"], 3), np.split(own["qkv.bias"], 3)
-    query = graph.linear(_newest(graph, seen), wq * width**-0.5, bq * width**-0.5)
-    query = graph.add("Transpose", graph.shape(query, 0, 1, heads, width), perm=[0, 2, 1, 3])
-    asked = graph.add("MatMul", query, graph.shape(graph.real(wk), heads, width, dim))  # [batch, heads, 1, dim]
-    asked = graph.shape(asked, 0, heads, dim)
-    logits = graph.add("MatMul", asked, graph.add("Transpose", seen, perm=[0, 2, 1]))  # [batch, heads, length]
+    wq, wk, wv = (part.reshape(heads, -1, dim) for part in np.split(own["qkv.weight"].astype(np.float64), 3))
+    bq, _, bv = np.split(own["qkv.bias"].astype(np.float64), 3)
+    wo = own["out.weight"].reshape(dim, heads, -1)
+    scale = wq.shape[1] ** -0.5
+    ask = np.einsum("hwi,hwj->hij", wk, wq).reshape(-1, dim) * scale  # [heads * dim, dim]
+    ask_bias = np.einsum("hwi,hw->hi", wk, bq.reshape(heads, -1)).ravel() * scale
+    answer = np.einsum("ohw,hwi->ohi", wo, wv).reshape(dim, -1)  # [dim, heads * dim]
+    rows = graph.rows(x, length, dim)
+    seen, newest = graph.norm(rows, own, "norm_attention"), graph.newest(rows)
+    query = graph.shape(graph.linear(graph.norm(newest, own, "norm_attention"), ask, ask_bias), -1, heads, dim)
+    logits = graph.add("MatMul", seen, graph.add("Transpose", query, perm=[0, 2, 1]))  # [batch, length, heads]
     places = graph.add("Slice", graph.exact(np.arange(max_length)), graph.exact([0]), length, graph.exact([0]))
-    padding = graph.add("Unsqueeze", graph.add("Greater", places, graph.shape("last", -1, 1)), graph.exact([1]))
+    padding = graph.add("Unsqueeze", graph.add("Greater", places, graph.shape("last", -1, 1)), graph.exact([2]))
     logits = graph.add("Where", padding, graph.exact(-1e9, np.float32), logits)
-    mixed = graph.add("MatMul", graph.add("Softmax", logits), seen)  # [batch, heads, dim]
-    values = graph.add("Transpose", graph.shape(graph.real(wv), heads, width, dim), perm=[0, 2, 1])
-    joined = graph.add("MatMul", graph.add("Unsqueeze", mixed, graph.exact([2])), values)  # [batch, heads, 1, width]
-    joined = graph.add("Add", graph.shape(joined, 0, 1, dim), graph.real(bv))
-    return graph.linear(joined, own["out.weight"], own["out.bias"])
+    shares = graph.add("Transpose", graph.add("Softmax", logits, axis=1), perm=[0, 2, 1])
+    mixed = graph.shape(graph.add("MatMul", shares, seen), -1, heads * dim)
+    return graph.add("Add", newest, graph.linear(mixed, answer, own["out.bias"] + own["out.weight"] @ bv))
 
 
-def gru_graph(weights: Weights, *, precision: Precision = "float32") -> bytes:
-    return b""
+def gru_graph(weights: Weights, *, layers: int, precision: Precision = "float32") -> bytes:
+    """The encoder of GRU4Rec: gated recurrent layers, then layer normalisation.
+
+    Args:
+        weights: State dict of the network.
+        layers: Recurrent layers.
+        precision: How the matrices are stored.
+    """
+    dim = len(weights["norm.weight"])
+    graph = _Graph(precision)
+    x = graph.add("Mul", graph.add("Transpose", "vectors", perm=[1, 0, 2]), graph.exact(dim**0.5, np.float32))
+    for layer in range(layers):
+        own = {
+            part: _gates(weights[f"gru.{part}_l{layer}"]) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+        both = graph.real(np.concatenate([own["bias_ih"], own["bias_hh"]])[None])
+        maps = graph.real(own["weight_ih"][None]), graph.real(own["weight_hh"][None])
+        states = graph.add("GRU", x, *maps, both, hidden_size=dim, linear_before_reset=1)
+        x = graph.add("Squeeze", states, graph.exact([1]))
+    newest = graph.newest(graph.add("Transpose", x, perm=[1, 0, 2]))
+    return graph.model(graph.norm(newest, weights, "norm"), dim)
+
+
+def _gates(stacked: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """From torch's order of the gates (reset, update, new) to that of ONNX (update, reset, new)."""
+    reset, update, new = np.split(stacked, 3)
+    return np.concatenate([update, reset, new])

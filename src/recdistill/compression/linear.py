@@ -20,17 +20,19 @@ _GRID = [(alpha, ridge) for alpha in (0.0, 0.01, 0.1, 1.0) for ridge in (0.01, 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemToItem:
-    """A sparse item-to-item matrix and the weight of an event by its age.
+    """A sparse item-to-item matrix, the weight of an event by its age, and what is added for everybody.
 
     Attributes:
         neighbours: int32 ``[n_items, n]``.
         weights: float32 ``[n_items, n]``.
         ages: float32 ``[length]``: weight of the newest event, of the one before it, …; the last holds for all older.
+        bias: float32 ``[n_items]``.
     """
 
     neighbours: npt.NDArray[np.int32]
     weights: Floats
     ages: Floats
+    bias: Floats
 
 
 def contexts_of(histories: Sequences) -> Contexts:
@@ -43,8 +45,8 @@ def contexts_of(histories: Sequences) -> Contexts:
 def item_to_item(model: RankingModel, popularity: npt.NDArray[np.int64], *, neighbours: int, ages: int) -> ItemToItem:
     """Read the item-to-item matrix off a model that adds up the events of a history.
 
-    Its answer to the history ``[i]`` is row ``i``. How much an event weighs by its age follows from a few long histories
-    by least squares, so it holds for any decay.
+    Its answer to an empty history is what it adds for everybody; its answer to the history ``[i]``, less that, is row
+    ``i``. How much an event weighs by its age follows from a few long histories by least squares, whatever the decay.
 
     Args:
         model: Its scores must be sums over the events.
@@ -53,30 +55,29 @@ def item_to_item(model: RankingModel, popularity: npt.NDArray[np.int64], *, neig
         ages: Events from the end that get a weight of their own.
     """
     n_items, width = model.n_items, min(neighbours, model.n_items)
+    bias = _answers(model, [[]])[0]
     kept = np.zeros((n_items, width), dtype=np.int32)
     weights = np.zeros((n_items, width), dtype=np.float32)
     for start in range(0, n_items, _CHUNK):
         items = np.arange(start, min(start + _CHUNK, n_items))
-        rows = _rows(model, items)
+        rows = _answers(model, items[:, None].tolist()) - bias
         best = np.argpartition(-np.abs(rows), width - 1, axis=1)[:, :width]
         kept[items], weights[items] = best, np.take_along_axis(rows, best, axis=1)
-    return ItemToItem(kept, weights, _ages(model, popularity, ages))
+    return ItemToItem(kept, weights, _ages(model, popularity, ages, bias), bias)
 
 
-def _rows(model: RankingModel, items: npt.NDArray[np.int64]) -> Floats:
-    scores = model.score(contexts_of(Sequences.from_lists([[int(item)] for item in items])))
-    return np.where(np.isfinite(scores), scores, np.float32(0))
+def _answers(model: RankingModel, histories: list[list[int]]) -> Floats:
+    return np.nan_to_num(model.score(contexts_of(Sequences.from_lists(histories))), neginf=0.0)
 
 
-def _ages(model: RankingModel, popularity: npt.NDArray[np.int64], length: int) -> Floats:
+def _ages(model: RankingModel, popularity: npt.NDArray[np.int64], length: int, bias: Floats) -> Floats:
     length = max(min(length, model.n_items // 4), 1)
     random = np.random.default_rng(0)
     popular = np.argsort(-popularity, kind="stable")[:length]
     probes = [random.permutation(popular) for _ in range(_PROBES)]
-    answers = model.score(contexts_of(Sequences.from_lists([probe.tolist() for probe in probes])))
-    known = np.isfinite(answers).all(axis=0)
-    rows = np.concatenate([_rows(model, probe[::-1])[:, known].T for probe in probes])
-    weights: Floats = np.linalg.lstsq(rows, answers[:, known].ravel(), rcond=1e-6)[0].astype(np.float32)
+    wanted = _answers(model, [probe.tolist() for probe in probes]) - bias
+    rows = np.concatenate([(_answers(model, probe[::-1, None].tolist()) - bias).T for probe in probes])
+    weights: Floats = np.linalg.lstsq(rows, wanted.ravel(), rcond=1e-6)[0].astype(np.float32)
     return weights
 
 
@@ -92,11 +93,14 @@ def fold_in(model: VectorModel, users: Contexts) -> Floats:
     vectors = model.item_vectors()
     product, unit = vectors.T @ vectors, np.eye(vectors.shape[1], dtype=np.float32)
     wanted = _top(model.score(users))
-    grams = [np.float32(alpha) * product + np.float32(ridge) * unit for alpha, ridge in _GRID]
+    size = np.float32(np.square(vectors).sum(axis=1).mean())
+    grams = [np.float32(alpha) * product + np.float32(ridge) * size * unit for alpha, ridge in _GRID]
     return max(grams, key=lambda gram: _agreement(vectors, gram, model.item_bias(), users.history, wanted))
 
 
-def _agreement(vectors: Floats, gram: Floats, bias: Floats | None, histories: Sequences, wanted: npt.NDArray[np.int64]) -> float:
+def _agreement(
+    vectors: Floats, gram: Floats, bias: Floats | None, histories: Sequences, wanted: npt.NDArray[np.int64]
+) -> float:
     common = 0
     for row in range(len(histories)):
         seen = vectors[histories[row]]

@@ -8,26 +8,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..registry import Component, Components
 from .dataset import Catalogue, Contexts, Dataset, Split
 from .sequences import Sequences
 
+if TYPE_CHECKING:
+    from .cleaning import Cleaning
+    from .columns import guess_columns
+    from .movielens.folders import movielens_small, read_movielens
+    from .reader import read
+    from .recbole import read_recbole
+    from .splits.base import SplitConfig
+    from .splits.given_files import GivenFiles
+    from .splits.global_temporal import GlobalTemporal
+    from .splits.leave_last_out import LeaveLastOut
+    from .splits.per_user_ratio import PerUserRatio
+
 READERS = Components(
     "readers",
-    Component("table", "recdistill.data.reader:read", None, "CSV, TSV, Parquet, or a pandas, polars, Hugging Face table"),
-    Component("movielens", "recdistill.data.movielens.folders:read_movielens", None, "a MovieLens folder: 100k, 1M, latest"),
+    Component(
+        "table", "recdistill.data.reader:read", None, "CSV, TSV, Parquet, or a pandas, polars, Hugging Face table"
+    ),
+    Component(
+        "movielens", "recdistill.data.movielens.folders:read_movielens", None, "a MovieLens folder: 100k, 1M, latest"
+    ),
     Component("recbole", "recdistill.data.recbole:read_recbole", None, "RecBole atomic files: NAME.inter, NAME.item"),
-    Component("movielens-small", "recdistill.data.movielens.folders:movielens_small", None, "100,836 ratings inside the package"),
+    Component(
+        "movielens-small",
+        "recdistill.data.movielens.folders:movielens_small",
+        None,
+        "100,836 ratings inside the package",
+    ),
 )
 """Every reader: a function that returns a :class:`Dataset`."""
 
 SPLITS = Components(
     "splits",
-    Component("leave-last-out", "recdistill.data.splits.leave_last_out:LeaveLastOut", None, "the newest events of each user"),
-    Component("global-temporal", "recdistill.data.splits.global_temporal:GlobalTemporal", None, "all events after a date"),
-    Component("per-user-ratio", "recdistill.data.splits.per_user_ratio:PerUserRatio", None, "the newest share of each user"),
+    Component(
+        "leave-last-out", "recdistill.data.splits.leave_last_out:LeaveLastOut", None, "the newest events of each user"
+    ),
+    Component(
+        "global-temporal", "recdistill.data.splits.global_temporal:GlobalTemporal", None, "all events after a date"
+    ),
+    Component(
+        "per-user-ratio", "recdistill.data.splits.per_user_ratio:PerUserRatio", None, "the newest share of each user"
+    ),
     Component("given", "recdistill.data.splits.given_files:GivenFiles", None, "held-out events from files"),
 )
 """Every way to hold events out: a config whose ``split(dataset)`` returns a :class:`Split`."""
@@ -39,6 +66,10 @@ __all__ = [
     "Cleaning",
     "Contexts",
     "Dataset",
+    "GivenFiles",
+    "GlobalTemporal",
+    "LeaveLastOut",
+    "PerUserRatio",
     "Sequences",
     "Split",
     "SplitConfig",
@@ -47,7 +78,6 @@ __all__ = [
     "read",
     "read_movielens",
     "read_recbole",
-    *SPLITS.classes(),
 ]
 
 _PLACES = {"Cleaning": "cleaning", "SplitConfig": "splits.base", "guess_columns": "columns"}

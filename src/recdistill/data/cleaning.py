@@ -24,8 +24,8 @@ class Cleaning(Config):
 
     Attributes:
         min_rating: Events rated lower are dropped; None keeps all.
-        drop_exact: Drop all but the first of events with equal user, item, time, rating and type. Only where the log
-            has times: without, a repeated row may well be a repeated event.
+        drop_exact: Drop all but the first of events that are equal in everything. Only where the log has times:
+            without, a repeated row may well be a repeated event.
         duplicates: What to do when a user has the same item several times: keep all, the oldest, the newest, or the
             newest with the sum of all weights.
         min_user_events: Every user keeps at least this many events, and
@@ -109,7 +109,6 @@ class Events:
         ratings: float32.
         weights: float32.
         types: int16 codes.
-        rows: int64, row in the source, for messages; None once nothing is said about rows any more.
     """
 
     users: npt.NDArray[np.int32]
@@ -132,14 +131,17 @@ class Events:
 
 def core(users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], min_user: int, min_item: int) -> Mask:
     """The k-core: the largest set of events where every user and item has enough of them (bool ``[events]``)."""
-    kept = np.ones(len(users), dtype=bool)
+    kept, u, i = None, users, items
     while True:
-        enough_u = np.bincount(users[kept], minlength=1 + users.max(initial=0)) >= min_user
-        enough_i = np.bincount(items[kept], minlength=1 + items.max(initial=0)) >= min_item
-        left = kept & enough_u[users] & enough_i[items]
-        if left.sum() == kept.sum():
-            return kept
-        kept = left
+        enough = (np.bincount(u) >= min_user)[u] & (np.bincount(i) >= min_item)[i]
+        if enough.all():
+            break
+        kept = np.flatnonzero(enough) if kept is None else kept[enough]
+        u, i = u[enough], i[enough]
+    mask = np.full(len(users), kept is None)
+    if kept is not None:
+        mask[kept] = True
+    return mask
 
 
 def _exact_duplicates(events: Events) -> Mask:

@@ -119,7 +119,7 @@ def _plain(name: str) -> str:
 
 
 def _by_contents(table: Table, found: dict[str, str]) -> dict[str, str]:
-    """Time: the last column of dates or of numbers like seconds since 1970. User and item: the next two. Then rating."""
+    """Time: the last column of dates or of numbers like seconds since 1970. User, item, rating: the next that fit."""
     head = table.collect(pl.all().head(1000))
     free = [column for column in head.columns if column not in found.values()]
     times = [column for column in free if _is_time(head[column].drop_nulls())]

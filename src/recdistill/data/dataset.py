@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,8 @@ class Catalogue:
         try:
             return self._index[item]
         except KeyError:
-            raise DataError(f"item {item!r} is not in the catalogue", hint=nearest(item, self.ids)) from None
+            close = difflib.get_close_matches(item, self.ids, n=1)
+            raise DataError(f"item {item!r} is not in the catalogue", hint=nearest(item, close)) from None
 
     def title(self, index: int) -> str:
         """The item's title, or its id where there is none."""
@@ -60,7 +62,7 @@ class Catalogue:
     @cached_property
     def fingerprint(self) -> str:
         """Hash over ids and texts: 16 hex digits."""
-        return _digest(*self.ids, *(self.texts or ()))
+        return _digest(str(len(self)), *self.ids, *(self.texts or ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,7 @@ class Dataset:
         log: One row per user, oldest event first.
         name: For messages and reports.
         report: What was read, kept and dropped, and why (JSON-like).
+        types: Names of the event types, if the log has such a column; ``log.types`` are indices into it.
     """
 
     users: Sequence[str]
@@ -80,6 +83,7 @@ class Dataset:
     log: Sequences
     name: str = "dataset"
     report: dict[str, Any] = field(default_factory=dict)
+    types: tuple[str, ...] = ()
 
     @property
     def n_users(self) -> int:
@@ -92,7 +96,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """Hash over catalogue, users and every event: 16 hex digits. Equal data gives equal fingerprints."""
-        return _digest(self.items.fingerprint, *self.users, *_arrays(self.log))
+        return _digest(self.items.fingerprint, *self.users, *_arrays(self.log), *self.types)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,14 +157,21 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """Hash over the dataset and every part of the split: 16 hex digits."""
-        parts = [self.dataset.fingerprint, self.method, *_arrays(self.train)]
+        parts: list[str | npt.NDArray[Any]] = [self.dataset.fingerprint, self.method, *_arrays(self.train)]
         for contexts in (self.valid, self.test):
             parts += [contexts.users, *_arrays(contexts.history), *_arrays(contexts.targets)]
         return _digest(*parts)
 
 
 def _arrays(sequences: Sequences) -> list[npt.NDArray[np.generic]]:
-    all_of_them = (sequences.offsets, sequences.items, sequences.times, sequences.ratings, sequences.weights)
+    all_of_them = (
+        sequences.offsets,
+        sequences.items,
+        sequences.times,
+        sequences.ratings,
+        sequences.weights,
+        sequences.types,
+    )
     return [np.zeros(0) if array is None else array for array in all_of_them]
 
 

@@ -33,9 +33,7 @@ class Quarantine:
         """Put rows (counted from 0, ascending) of a table aside."""
         if not len(rows):
             return
-        records = table.rows(rows).select(pl.struct(pl.all()).struct.json_encode().alias("record"))
-        place = pl.DataFrame({"line": [table.line(int(row)) for row in rows], "reason": reasons})
-        self._frames.append(pl.concat([place.with_columns(pl.lit(table.place).alias("file")), records], how="horizontal"))
+        self._frames.append(table.records(rows).with_columns(pl.Series("reason", reasons)))
 
     @property
     def rows(self) -> pl.DataFrame:

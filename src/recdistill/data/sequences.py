@@ -23,6 +23,7 @@ class Sequences:
         times: int64 ``[events]``, milliseconds since 1970 UTC, or None where the log has no time.
         ratings: float32 ``[events]`` or None.
         weights: float32 ``[events]``, weight of the event in the loss, or None (all 1).
+        types: int16 ``[events]``, indices into the dataset's type names (click, purchase, …), or None.
     """
 
     offsets: Ints
@@ -30,6 +31,7 @@ class Sequences:
     times: Ints | None = None
     ratings: npt.NDArray[np.float32] | None = None
     weights: npt.NDArray[np.float32] | None = None
+    types: npt.NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -94,6 +96,7 @@ class Sequences:
             merge(self.times, other.times),  # type: ignore[arg-type]
             merge(self.ratings, other.ratings),  # type: ignore[arg-type]
             merge(self.weights, other.weights),  # type: ignore[arg-type]
+            merge(self.types, other.types),  # type: ignore[arg-type]
         )
 
     def padded(self, length: int, pad: int) -> npt.NDArray[np.int64]:
@@ -106,7 +109,7 @@ class Sequences:
 
     def without_extras(self) -> Sequences:
         """Only offsets and items."""
-        return replace(self, times=None, ratings=None, weights=None)
+        return replace(self, times=None, ratings=None, weights=None, types=None)
 
     def _pick(self, offsets: Ints, at: Ints) -> Sequences:
         return Sequences(
@@ -115,6 +118,7 @@ class Sequences:
             None if self.times is None else self.times[at],
             None if self.ratings is None else self.ratings[at],
             None if self.weights is None else self.weights[at],
+            None if self.types is None else self.types[at],
         )
 
     @staticmethod
@@ -129,10 +133,10 @@ class Sequences:
         rows: npt.NDArray[np.integer], n_rows: int, items: npt.ArrayLike, **extras: npt.ArrayLike | None
     ) -> Sequences:
         """From flat arrays whose events are sorted by ``rows`` (int ``[events]``, each in ``0..n_rows-1``)."""
-        kinds = {"times": np.int64, "ratings": np.float32, "weights": np.float32}
+        kinds = {"times": np.int64, "ratings": np.float32, "weights": np.float32, "types": np.int16}
         named = {k: None if v is None else np.ascontiguousarray(v, dtype=kinds[k]) for k, v in extras.items()}
         counts = np.bincount(rows, minlength=n_rows) if n_rows else np.zeros(0, dtype=np.int64)
-        return Sequences(_offsets(counts), np.ascontiguousarray(items, dtype=np.int32), **named)  # type: ignore[arg-type]
+        return Sequences(_offsets(counts), np.ascontiguousarray(items, dtype=np.int32), **named)
 
 
 def _offsets(lengths: npt.NDArray[np.integer]) -> Ints:

@@ -17,7 +17,7 @@ from .sequences import Sequences
 __all__ = ["load_split", "save_split"]
 
 _VERSION = 1
-_FIELDS = ("offsets", "items", "times", "ratings", "weights")
+_FIELDS = ("offsets", "items", "times", "ratings", "weights", "types")
 _COLUMNS = ("ids", "texts", "titles", "categories", "images")
 
 
@@ -35,9 +35,12 @@ def save_split(split: Split, path: str | Path) -> None:
     columns = {name: getattr(data.items, name) for name in _COLUMNS if getattr(data.items, name) is not None}
     with atomic_directory(path) as part:
         save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part / "arrays.safetensors")
-        pq.write_table(pa.table({name: _column(pa, values) for name, values in columns.items()}), part / "items.parquet")
+        pq.write_table(
+            pa.table({name: _column(pa, values) for name, values in columns.items()}), part / "items.parquet"
+        )
         pq.write_table(pa.table({"ids": _column(pa, data.users)}), part / "users.parquet")
         described = {"version": _VERSION, "name": data.name, "method": split.method, "report": data.report}
+        described["types"] = list(data.types)
         write_json(part / "split.json", described | {"fingerprint": split.fingerprint})
 
 
@@ -60,16 +63,27 @@ def load_split(path: str | Path) -> Split:
         tensors = load_file(path / "arrays.safetensors")
         items, users = pq.read_table(path / "items.parquet"), pq.read_table(path / "users.parquet")
     except (OSError, SafetensorError, pa.ArrowInvalid) as error:
-        raise DataError(f"the stored split cannot be read ({error})", where=path, hint="remove it to make it again") from None
+        raise DataError(
+            f"the stored split cannot be read ({error})", where=path, hint="remove it to make it again"
+        ) from None
     columns: dict[str, Any] = {name: items.column(name).to_pylist() for name in items.column_names}
     if "categories" in columns:
         columns["categories"] = [tuple(names) for names in columns["categories"]]
     dataset = Dataset(
-        users.column("ids").to_pylist(), Catalogue(**columns), _ragged("log", tensors), described["name"], described["report"]
+        users.column("ids").to_pylist(),
+        Catalogue(**columns),
+        _ragged("log", tensors),
+        described["name"],
+        described["report"],
+        tuple(described["types"]),
     )
-    split = Split(dataset, _ragged("train", tensors), _contexts("valid", tensors), _contexts("test", tensors), described["method"])
+    split = Split(
+        dataset, _ragged("train", tensors), _contexts("valid", tensors), _contexts("test", tensors), described["method"]
+    )
     if split.fingerprint != described["fingerprint"]:
-        raise DataError("the stored split was changed after it was written", where=path, hint="remove it to make it again")
+        raise DataError(
+            "the stored split was changed after it was written", where=path, hint="remove it to make it again"
+        )
     return split
 
 

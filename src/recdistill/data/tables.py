@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ..errors import DataError, nearest
 
 __all__ = ["Table", "scan"]
 
-_SEPARATORS = ("::", "\t", ",", ";", "|")
 _ATOMIC = (".inter", ".item", ".user")
 _SMALL = 64 * 2**20
 """Bytes up to which a text file's encoding is checked (and Latin-1 is understood)."""
@@ -28,11 +31,17 @@ class Table:
         frame: All columns, in file order.
         place: File name or kind of table, for messages.
         lines_before: Lines of the file before its first row; None if the source is not a text file.
+        parts: The tables that this one is made of, one below the other.
+        source: The file, if it is one.
+        separator: Between the fields of a text file.
     """
 
     frame: pl.LazyFrame
     place: str
     lines_before: int | None = None
+    parts: tuple[Table, ...] = ()
+    source: Path | None = None
+    separator: str = ","
 
     @property
     def columns(self) -> list[str]:
@@ -47,13 +56,36 @@ class Table:
         except pl.exceptions.PolarsError as error:
             raise self.broken(error) from None
 
+    def records(self, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
+        """Some rows as they stand in the file: columns ``file``, ``line`` (counted from 1) and ``record`` (JSON).
+
+        Args:
+            rows: Row numbers from 0, ascending.
+        """
+        if self.parts:
+            return self._records_of_parts(rows)
+        index, breaks = pl.int_range(pl.len()).alias("row"), pl.lit(0)
+        if self.lines_before is not None:  # a quoted line break makes one row out of two lines
+            inside = pl.sum_horizontal(pl.col(pl.String).str.count_matches("\n", literal=True).fill_null(0))
+            breaks = inside.cum_sum() - inside
+        line = (index + breaks + 1 + (self.lines_before or 0)).cast(pl.Int64).alias("line")
+        record = pl.struct(pl.all()).alias("record")
+        found = self.frame.select(index, line, record).filter(pl.col("row").is_in(pl.Series(rows).implode()))
+        json = pl.col("record").struct.json_encode()
+        return Table(found, self.place).collect(pl.lit(self.place).alias("file"), pl.col("line"), json)
+
+    def _records_of_parts(self, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
+        frames, start = [], 0
+        for part in self.parts:
+            stop = start + int(part.collect(pl.len()).item())
+            frames.append(part.records(rows[(rows >= start) & (rows < stop)] - start))
+            start = stop
+        return pl.concat(frames)
+
     def where(self, row: int) -> str:
         """The place of a row (counted from 0): ``"ratings.csv, line 12"``."""
-        return f"{self.place}, {'row' if self.lines_before is None else 'line'} {self.line(row)}"
-
-    def line(self, row: int) -> int:
-        """Line in the file (counted from 1; a quoted line break counts as none), or row from 1."""
-        return row + 1 + (self.lines_before or 0)
+        file, line, _ = self.records(np.array([row])).row(0)
+        return f"{file}, {'row' if self.lines_before is None else 'line'} {line}"
 
     def collect(self, *columns: pl.Expr | str) -> pl.DataFrame:
         """Read some columns; a file larger than memory is streamed through.
@@ -66,12 +98,30 @@ class Table:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self.broken(error) from None
 
+    def renamed(self, *names: str) -> Table:
+        """The same columns under other names, for files without a header.
+
+        Raises:
+            DataError: The number of columns is another.
+        """
+        if len(names) != len(self.columns):
+            raise DataError(f"has {len(self.columns)} columns instead of {len(names)}", where=self.place)
+        return replace(self, frame=self.frame.rename(dict(zip(self.columns, names, strict=True))))
+
+    def select(self, *columns: pl.Expr | str) -> Table:
+        """Other columns, the same rows."""
+        return replace(self, frame=self.frame.select(*columns))
+
     def broken(self, error: Exception) -> DataError:
         """One clear line from a parser's long one."""
         if "utf-8" in str(error).lower() or "utf8" in str(error).lower():
             return DataError("is not UTF-8 text", where=self.place, hint="convert it: iconv -f latin1 -t utf8")
+        if "more fields" in str(error) and self.source is not None:
+            where = f"{self.place}, line {_first_long_line(self.source, self.separator)}"
+            return DataError("more fields than the header has", where=where, hint="quote text that holds a separator")
         reason = str(error).strip().partition("\n")[0]
-        return DataError(f"cannot be read ({reason:.200})", where=self.place, hint="check its separators and quotes")
+        hint = "is it complete?" if self.lines_before is None else "check its separators and quotes"
+        return DataError(f"cannot be read ({reason:.200})", where=self.place, hint=hint)
 
 
 def scan(source: Any) -> Table:
@@ -79,7 +129,8 @@ def scan(source: Any) -> Table:
 
     Args:
         source: Path of a ``.csv``, ``.tsv``, ``.txt``, ``.dat`` or RecBole ``.inter``/``.item`` file (also ``.gz`` and
-            ``.zst``) or of a ``.parquet`` file; or a polars, pandas, pyarrow or Hugging Face ``datasets`` table.
+            ``.zst``) or of a ``.parquet`` file; or a polars, pandas, pyarrow or Hugging Face ``datasets`` table;
+            or a list of these, to be read one below the other.
             Text files may lack a header: their columns are then called ``column_1``, ``column_2``, …
 
     Raises:
@@ -87,6 +138,8 @@ def scan(source: Any) -> Table:
     """
     if isinstance(source, Table):
         return source
+    if isinstance(source, (list, tuple)) and source:
+        return _stack([scan(part) for part in source])
     if isinstance(source, (str, Path)):
         return _scan_file(Path(source))
     kind = f"{type(source).__module__.partition('.')[0]} table"
@@ -106,6 +159,16 @@ def scan(source: Any) -> Table:
         f"cannot read a {type(source).__module__}.{type(source).__qualname__}",
         hint="give a file or a polars, pandas, pyarrow or datasets table",
     )
+
+
+def _stack(parts: list[Table]) -> Table:
+    first = parts[0]
+    for part in parts[1:]:
+        missing = set(first.columns) - set(part.columns)
+        if missing:
+            raise DataError(f"lacks the columns {', '.join(sorted(missing))} of {first.place}", where=part.place)
+    frame = pl.concat([part.frame.select(first.columns) for part in parts], how="vertical_relaxed")
+    return Table(frame, ", ".join(part.place for part in parts), first.lines_before, tuple(parts))
 
 
 def _from_arrow(table: Any) -> pl.LazyFrame:
@@ -131,9 +194,11 @@ def _scan_file(path: Path) -> Table:
 
 def _scan_text(path: Path, suffix: str) -> Table:
     source = _utf8(path)
-    table = Table(pl.scan_csv(source, separator="\x1f", quote_char=None, has_header=False, infer_schema=False), path.name)
+    table = Table(
+        pl.scan_csv(source, separator="\x1f", quote_char=None, has_header=False, infer_schema=False), path.name
+    )
     first = table.collect(pl.first().head(1)).item(0, 0) or ""
-    separator = "\t" if suffix in (*_ATOMIC, ".tsv") else max(_SEPARATORS, key=lambda s: (s in first) * first.count(s))
+    separator = "\t" if suffix == ".tsv" else _separator(first)
     names = first.removeprefix("\ufeff").split(separator)
     header = not any(map(_is_number, names))
     if separator == "::":
@@ -143,11 +208,16 @@ def _scan_text(path: Path, suffix: str) -> Table:
         separator=separator,
         has_header=header,
         infer_schema=False,  # ids stay text: "007" is not 7
-        quote_char=None if suffix in (*_ATOMIC, ".dat") else '"',
+        quote_char=None if suffix in (*_ATOMIC, ".dat", ".data") else '"',
         new_columns=None if header else [f"column_{i + 1}" for i in range(len(names))],
     )
-    found = Table(frame, path.name, int(header))
-    return _untyped(found) if suffix in _ATOMIC else found
+    found = Table(frame, path.name, int(header), source=path, separator=separator)
+    return _untyped(found) if suffix in _ATOMIC and header else found
+
+
+def _separator(line: str) -> str:
+    """Two that never stand in text win; of the others the most frequent."""
+    return next((s for s in ("::", "\t") if s in line), max(",;|", key=line.count))
 
 
 def _utf8(path: Path) -> Path | io.BytesIO:
@@ -168,6 +238,17 @@ def _is_number(text: str) -> bool:
         return True
     except ValueError:
         return False
+
+
+def _first_long_line(path: Path, separator: str) -> int | str:
+    """Only to explain an error, so slow is good enough."""
+    if path.suffix.lower() == ".zst":
+        return "unknown"
+    open_text = gzip.open if path.suffix.lower() == ".gz" else open
+    with open_text(path, "rt", encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        width = len(next(rows))
+        return next((rows.line_num for row in rows if len(row) > width), "unknown")
 
 
 def _scan_double_colon(lines: Table, names: list[str], header: bool) -> Table:

@@ -41,14 +41,18 @@ def render(frame: pl.DataFrame, template: str, columns: Mapping[str, str], place
     try:
         parsed = list(Formatter().parse(template))
     except ValueError as error:
-        raise DataError(f"broken text template {template!r} ({error})", where=place, hint="write {{ for a brace") from None
+        raise DataError(
+            f"broken text template {template!r} ({error})", where=place, hint="write {{ for a brace"
+        ) from None
     for literal, name, spec, conversion in parsed:
         parts.append(pl.lit(literal))
         if name is None:
             continue
         column = name if name in frame.columns else columns.get(name)
         if column is None or spec or conversion:
-            raise DataError(f"unknown placeholder {{{name}}} in the text template", where=place, hint=nearest(name, frame.columns))
+            raise DataError(
+                f"unknown placeholder {{{name}}} in the text template", where=place, hint=nearest(name, frame.columns)
+            )
         parts.append(_readable(frame, column, column == columns.get("categories")))
     text = pl.concat_str(parts).str.replace_all(r"\s+", " ").str.strip_chars()
     return frame.select(text.alias("text") if parsed else pl.lit("").repeat_by(1)).to_series().to_list()

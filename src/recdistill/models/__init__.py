@@ -21,10 +21,12 @@ MODELS = Components(
     Component(
         "ease", "recdistill.models.ease:EASE", "train", "closed-form linear item-to-item model, the linear student"
     ),
+    Component("slist", "recdistill.models.slist:SLIST", "train", "closed-form linear map from history to what follows"),
     Component(
-        "text-knn", "recdistill.models.text_knn:TextKNN", None, "items whose text embedding is near the history's"
+        "text-knn", "recdistill.models.text_knn:TextKNN", "train", "items whose text embedding is near the history's"
     ),
     Component("mf", "recdistill.models.mf:MF", "train", "matrix factorisation: a vector per user and per item"),
+    Component("fism", "recdistill.models.fism:FISM", "train", "low-rank item-to-item map over a fading history: tiny"),
     Component("gru4rec", "recdistill.models.gru4rec:GRU4Rec", "train", "recurrent network over the history"),
     Component(
         "sasrec",

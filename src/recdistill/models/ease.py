@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EASE", "EASEModel"]
 
+_EXACT = 5_000
+"""Items up to which the system is solved in double precision; beyond, single precision halves memory and time."""
 _TIE_BREAK = 1e-6
 """Weight of popularity: orders the items of an empty history, too small to move any other."""
 
@@ -27,9 +29,9 @@ _TIE_BREAK = 1e-6
 class EASE(ModelConfig):
     """Embarrassingly shallow autoencoder (Steck 2019, https://arxiv.org/abs/1905.03375): the linear student.
 
-    With :math:`X` the users × items matrix of 0 and 1, :math:`P = (X^T X + λI)^{-1}` and :math:`B_{ij} = -P_{ij} / P_{jj}`
-    off the diagonal, 0 on it, the scores of a history :math:`x` are :math:`xB`. Here the entries of :math:`x` decay with
-    age, which makes it a much stronger predictor of the *next* item.
+    With :math:`X` the users × items matrix of 0 and 1, :math:`P = (X^T X + λI)^{-1}` and
+    :math:`B_{ij} = -P_{ij} / P_{jj}` off the diagonal, 0 on it, the scores of a history :math:`x` are :math:`xB`. Here
+    the entries of :math:`x` decay with age, which makes it a much stronger predictor of the *next* item.
     """
 
     name: ClassVar[str] = "ease"
@@ -93,20 +95,32 @@ def closed_form(interactions: sparse.csr_array, l2: float) -> Floats:
         l2: Strength of the ridge, above 0.
     """
     n_users, n_items = interactions.shape
-    if n_users < n_items:
-        dense = interactions.toarray().astype(np.float64)
-        inner = dense @ dense.T
-        inner[np.diag_indices(n_users)] += l2
-        half = linalg.solve_triangular(linalg.cholesky(inner, lower=True), dense, lower=True, check_finite=False)
-        inverse = half.T @ half
-        inverse /= -l2
-        inverse[np.diag_indices(n_items)] += 1 / l2
-    else:
-        gram = (interactions.T @ interactions).toarray().astype(np.float64)
-        gram[np.diag_indices(n_items)] += l2
-        factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
-        inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    kind = np.float64 if n_items <= _EXACT else np.float32
+    inverse = _dual(interactions, l2, kind) if n_users < n_items else _primal(interactions, l2, kind)
+    weights = (inverse / -np.diag(inverse)).astype(np.float32, copy=False)
     np.fill_diagonal(weights, 0.0)
     return weights
+
+
+def _primal(interactions: sparse.csr_array, l2: float, kind: type[np.floating[Any]]) -> npt.NDArray[Any]:
+    gram = (interactions.T @ interactions).toarray().astype(kind)
+    gram[np.diag_indices_from(gram)] += l2
+    factorise, invert = linalg.get_lapack_funcs(("potrf", "potri"), (gram,))
+    # the transposed view of a symmetric matrix is the order that LAPACK works on in place
+    factor, _ = factorise(gram.T, lower=True, overwrite_a=True, clean=True)
+    lower, _ = invert(factor, lower=True, overwrite_c=True)
+    diagonal = np.diag(lower).copy()
+    lower += lower.T
+    np.fill_diagonal(lower, diagonal)
+    return lower  # type: ignore[no-any-return]
+
+
+def _dual(interactions: sparse.csr_array, l2: float, kind: type[np.floating[Any]]) -> npt.NDArray[Any]:
+    dense = interactions.toarray().astype(kind)
+    inner = dense @ dense.T
+    inner[np.diag_indices_from(inner)] += l2
+    half = linalg.solve_triangular(linalg.cholesky(inner, lower=True), dense, lower=True, check_finite=False)
+    inverse = half.T @ half
+    inverse /= -l2
+    inverse[np.diag_indices_from(inverse)] += 1 / l2
+    return inverse  # type: ignore[no-any-return]

@@ -35,7 +35,9 @@ class GRU4Rec(NeuralConfig):
     layers: int = Field(1, ge=1, description="recurrent layers")
     max_length: int = Field(50, ge=1, description="longest history read, in events")
     dropout: float = Field(0.2, ge=0, lt=1, description="of the input vectors and between layers")
-    text: str | None = Field(None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher")
+    text: str | None = Field(
+        None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher"
+    )
 
     def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> GRU4RecModel:
         vectors = item_text(knowledge, self.text) if self.text else None
@@ -81,6 +83,6 @@ class GRU4RecModel(NeuralModel):
         return self.run(vectors * self.dim**0.5)
 
     def run(self, vectors: Tensor) -> Tensor:
-        """States from scaled item vectors: float ``[rows, length, dim]`` in and out; what a bundle's encoder computes."""
+        """States from scaled item vectors, float ``[rows, length, dim]``: what a bundle's encoder computes."""
         states, _ = self.gru(self.dropout(vectors))
         return self.norm(states)  # type: ignore[no-any-return]

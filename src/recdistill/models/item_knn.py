@@ -17,7 +17,7 @@ from .base import Floats, ModelConfig, RankingModel
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["ItemKNN", "ItemKNNModel", "co_occurrences", "history_matrix", "similarities"]
+__all__ = ["ItemKNN", "ItemKNNModel", "co_occurrences", "history_matrix"]
 
 _PAIRS = 4_000_000
 """Event pairs that are counted at a time: bounds the memory of :func:`co_occurrences`."""
@@ -28,13 +28,13 @@ _TIE_BREAK = 1e-6
 class ItemKNN(ModelConfig):
     """Sequence-aware item-to-item neighbours: the score of an item is the decayed sum of its similarity to the history.
 
-    With :math:`c_{ij}` the number of times that ``j`` follows ``i`` within ``window`` events (plus ``backward`` times the
-    reverse, each weighted ``distance ** -closeness``) and :math:`n_i` the events of ``i``, the similarity is
+    With :math:`c_{ij}` the number of times that ``j`` follows ``i`` within ``window`` events (plus ``backward`` times
+    the reverse, each weighted ``distance ** -closeness``) and :math:`n_i` the events of ``i``, the similarity is
 
     .. math:: s_{ij} = c_{ij} / (n_i^{1-a} n_j^a + shrink)
 
-    the cosine at ``popularity`` a = 1/2 (Sarwar et al. 2001, https://doi.org/10.1145/371920.372071; order and decay as in
-    Ludewig and Jannach 2018, https://arxiv.org/abs/1803.09587). Untuned it beats many published neural models, so no
+    the cosine at ``popularity`` a = 1/2 (Sarwar et al. 2001, https://doi.org/10.1145/371920.372071; order and decay as
+    in Ludewig and Jannach 2018, https://arxiv.org/abs/1803.09587). Untuned it beats many published neural models, so no
     distillation is worth having that does not beat it.
     """
 
@@ -42,15 +42,15 @@ class ItemKNN(ModelConfig):
 
     neighbours: int = Field(200, ge=1, description="most similar items kept of each item")
     window: int = Field(10, ge=1, description="events up to which two items count as occurring together")
-    closeness: float = Field(0.5, ge=0, description="0: all pairs in the window count alike; 1: by one over their distance")
-    backward: float = Field(0.5, ge=0, le=1, description="weight of pairs against the order of time; 1: order is ignored")
+    closeness: float = Field(0.5, ge=0, description="0: all pairs in the window count alike; 1: by 1 / distance")
+    backward: float = Field(0.5, ge=0, le=1, description="weight of pairs against the order; 1: order is ignored")
     shrink: float = Field(5.0, ge=0, description="events that damp the similarity of rare items")
-    popularity: float = Field(0.5, ge=0, le=1, description="exponent by which popular items are discounted; 0: not at all")
+    popularity: float = Field(0.5, ge=0, le=1, description="exponent that discounts popular items; 0: not at all")
     decay: float = Field(0.8, gt=0, le=1, description="weight of a history's event relative to the next newer one")
     max_history: int = Field(50, ge=1, description="newest events of a history that are used")
 
     def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> ItemKNNModel:
-        counts = co_occurrences(split.train, split.n_items, self.window, self.closeness, self.backward)
+        counts = co_occurrences(split.train, split.n_items, self.window, self.closeness)
         return self.from_counts(counts, split.popularity)
 
     def from_counts(self, counts: sparse.csr_array, events: npt.NDArray[np.int64]) -> ItemKNNModel:
@@ -60,7 +60,8 @@ class ItemKNN(ModelConfig):
             counts: ``[n_items, n_items]``.
             events: int64 ``[n_items]``, training events of each item.
         """
-        similar = similarities(counts, events, self.neighbours, self.shrink, self.popularity)
+        both = sparse.csr_array(counts + self.backward * counts.T) if self.backward else counts
+        similar = _similarities(both, events, self)
         return ItemKNNModel(self, similar, (events / max(events.sum(), 1)).astype(np.float32))
 
     def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> ItemKNNModel:
@@ -97,7 +98,7 @@ class ItemKNNModel(RankingModel):
         return int(self.similar.nnz) + self.n_items
 
 
-def co_occurrences(train: Sequences, n_items: int, window: int, closeness: float, backward: float) -> sparse.csr_array:
+def co_occurrences(train: Sequences, n_items: int, window: int, closeness: float) -> sparse.csr_array:
     """How often item ``j`` (column) follows item ``i`` (row), see :class:`ItemKNN`: float32 ``[n_items, n_items]``."""
     row, items = train.row_of_event(), train.items
     total = sparse.csr_array((n_items, n_items), dtype=np.float32)
@@ -108,24 +109,23 @@ def co_occurrences(train: Sequences, n_items: int, window: int, closeness: float
         waiting.append((first, second, np.full(len(first), distance**-closeness, dtype=np.float32)))
         if sum(len(part[0]) for part in waiting) > _PAIRS:
             total, waiting = total + _counted(waiting, n_items), []
-    total = total + _counted(waiting, n_items) if waiting else total
-    return sparse.csr_array(total + backward * total.T) if backward else total
+    return total + _counted(waiting, n_items) if waiting else total
 
 
-def similarities(
-    counts: sparse.csr_array, events: npt.NDArray[np.int64], neighbours: int, shrink: float, popularity: float
-) -> sparse.csr_array:
-    """Normalised counts, of each row the ``neighbours`` greatest (ties: lower column): float32 ``[n_items, n_items]``."""
+def _similarities(counts: sparse.csr_array, events: npt.NDArray[np.int64], config: ItemKNN) -> sparse.csr_array:
+    """Normalised counts, of each row the greatest (ties: lower column): float32 ``[n_items, n_items]``."""
     rows = np.repeat(np.arange(len(events)), np.diff(counts.indptr))
-    columns = counts.indices
-    size = events[rows] ** (1.0 - popularity) * events[columns] ** popularity
-    values = (counts.data / (size + shrink)).astype(np.float32)
-    order = np.lexsort((columns, -values, rows))
-    kept = order[np.arange(len(rows)) - counts.indptr[rows] < neighbours]
-    kept = kept[np.lexsort((columns[kept], rows[kept]))]
-    offsets = np.concatenate(([0], np.cumsum(np.minimum(np.diff(counts.indptr), neighbours))))
-    index = (columns[kept].astype(np.int32), offsets.astype(np.int32))
-    return sparse.csr_array((values[kept], *index), shape=counts.shape)
+    left, right = events ** (1.0 - config.popularity), events**config.popularity
+    values = (counts.data / (left[rows] * right[counts.indices] + config.shrink)).astype(np.float32)
+    # one integer for value and column, all different: positive floats are ordered like their bits
+    keys = (values.view(np.int32).astype(np.int64) << 32) - counts.indices
+    kept = np.ones(len(values), dtype=np.bool_)
+    for start, stop in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
+        if stop - start > config.neighbours:
+            row = keys[start:stop]
+            kept[start:stop] = row >= np.partition(row, -config.neighbours)[-config.neighbours]
+    offsets = np.concatenate(([0], np.cumsum(kept)))[counts.indptr]
+    return sparse.csr_array((values[kept], counts.indices[kept], offsets.astype(np.int32)), shape=counts.shape)
 
 
 def history_matrix(

@@ -49,7 +49,9 @@ class Popularity(ModelConfig):
         if self.half_life_days is None:
             return None
         if split.train.times is None:
-            raise DataError("popularity with half_life_days needs times, the log has none", hint="leave half_life_days out")
+            raise DataError(
+                "popularity with half_life_days needs times, the log has none", hint="leave half_life_days out"
+            )
         age = (split.train.times.max(initial=0) - split.train.times) / _DAY
         return np.exp2(-age / self.half_life_days)  # type: ignore[no-any-return]
 

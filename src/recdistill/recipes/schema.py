@@ -74,7 +74,13 @@ class TeacherSpec(Config):
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
     label: bool | None = Field(None, description="store rankings; default: ensembles do, and a recommender in no ensemble")
     k: int = Field(100, ge=1, description="items stored for each position")
+    folds: int = Field(0, ge=0, description="of a recommender: label each user by a model fitted without them (0: off)")
     parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble or an import")
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks items: a recommender or an ensemble."""
+        return self.type in ("recommender", "ensemble")
 
     @model_validator(mode="after")
     def _fits_type(self) -> TeacherSpec:
@@ -173,7 +179,7 @@ class Recipe(Config):
 
     def main_teacher(self) -> str | None:
         """The teacher that the report compares with: the last one that ranks items."""
-        ranking = [t.id for t in self.teachers if t.type in ("recommender", "ensemble")]
+        ranking = [t.id for t in self.teachers if t.ranks]
         return ranking[-1] if ranking else None
 
 

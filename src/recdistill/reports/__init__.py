@@ -1,1 +1,16 @@
-"""recdistill."""
+"""Reports: the results of a run as one HTML page, as a table in the terminal, and as a sentence."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["ReportData", "console_table", "judge", "write_report"]
+
+_PLACES = {"ReportData": "results", "console_table": "terminal", "judge": "verdict", "write_report": "page"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"recdistill.reports has no attribute {name!r}")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

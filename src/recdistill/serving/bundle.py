@@ -88,7 +88,7 @@ class Bundle:
         """Items for somebody with this history.
 
         Args:
-            history: Item ids or titles, oldest first; see :func:`~recdistill.serving.resolve`. Empty: the popular items.
+            history: Item ids or titles, oldest first; see :func:`~.serving.resolve`. Empty: the popular items.
             n: How many, at most.
             exclude_history: Leave out what is in the history.
             deny: Ids or titles that must not come.
@@ -108,7 +108,7 @@ class Bundle:
         exclude_history: bool = True,
         deny: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """The same with indices into the catalogue: int64 ``[m]`` and float32 scores ``[m]``, best first, ``m <= n``."""
+        """The same with indices into the catalogue: items int64 ``[m]`` and scores float32 ``[m]``, best first."""
         scores = self._scorer(history) if len(history) else self.popularity.astype(np.float32)
         if exclude_history:
             scores[history] = -np.inf
@@ -132,6 +132,8 @@ class Bundle:
 
     def score(self, contexts: Contexts) -> npt.NDArray[np.float32]:
         """Scores of all items, as a ranking model gives them: float32 ``[len(contexts), n_items]``."""
+        if not len(contexts):
+            return np.zeros((0, self.n_items), dtype=np.float32)
         scores = self._scorer.batch(contexts.history)
         scores[contexts.history.lengths == 0] = self.popularity
         return scores

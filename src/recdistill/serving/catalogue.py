@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,18 @@ def resolve(items: Catalogue, text: str) -> int:
     Raises:
         DataError: Nothing fits, or several titles do; some are named.
     """
-    if text in items._index:
+    if text in items.ids:
         return items.index(text)
     wanted = text.casefold().strip()
     titles = [title or "" for title in items.titles or ()]
     folded = [title.casefold() for title in titles]
-    for fits in (lambda at: titles[at] == text, lambda at: folded[at] == wanted, lambda at: wanted in folded[at]):
-        found = [at for at in range(len(titles)) if fits(at)] if wanted else []
+    rules: list[Callable[[int], bool]] = [
+        lambda at: titles[at] == text,
+        lambda at: folded[at] == wanted,
+        lambda at: wanted in folded[at],
+    ]
+    for fits in rules if wanted else []:
+        found = [at for at in range(len(titles)) if fits(at)]
         if len(found) == 1:
             return found[0]
         if found:

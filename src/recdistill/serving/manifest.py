@@ -6,7 +6,7 @@ A bundle is a directory::
     items.parquet        id, title, categories and popularity of each item
     vectors.npy          item vectors, int8, float16 or float32            (sequence, fold-in)
     scales.npy           float32, one for each row of int8 vectors
-    bias.npy             float32, one for each item                        (where the model has one; popularity)
+    bias.npy             float32, one for each item                        (where the model has one)
     encoder.onnx         vectors of a history → context vector             (sequence)
     gram.npy             float32 [dim, dim], the part of a fold-in that is the same for everyone
     neighbours.npy, weights.npy   int [n_items, n], and like vectors.npy [n_items, n]   (item-to-item)
@@ -88,6 +88,8 @@ class Manifest:
         body = _body(directory)
         manifest = cls(**{f.name: body[f.name] for f in fields(cls)})
         for name, expected in manifest.files.items():
+            if Path(name).name != name:
+                raise BundleError(f"names a file outside the bundle, {name!r}", where=directory / _NAME, hint=_AGAIN)
             _check_file(directory / name, expected, verify)
         return manifest
 
@@ -118,7 +120,9 @@ def _body(directory: Path) -> dict[str, Any]:
         raise BundleError("is not the manifest of a recdistill bundle", where=directory / _NAME)
     if body.get("version") != VERSION:
         raise BundleError(
-            f"bundle format {body.get('version')!r}, this version reads {VERSION}", where=directory, hint="upgrade recdistill"
+            f"bundle format {body.get('version')!r}, this version reads {VERSION}",
+            where=directory,
+            hint="upgrade recdistill",
         )
     if body.pop("sha256", None) != _digest(body) or {f.name for f in fields(Manifest)} - set(body):
         raise BundleError("was changed after it was written", where=directory / _NAME, hint=_AGAIN)
@@ -126,10 +130,12 @@ def _body(directory: Path) -> dict[str, Any]:
 
 
 def _check_file(path: Path, expected: Mapping[str, Any], verify: bool) -> None:
-    if path.name != path.parts[-1] or not path.is_file():
+    if not path.is_file():
         raise BundleError("file of the bundle is missing", where=path, hint=_AGAIN)
     if (size := path.stat().st_size) != expected["bytes"]:
-        raise BundleError(f"has {size:,} bytes instead of {expected['bytes']:,}", where=path, hint="copy the bundle again")
+        raise BundleError(
+            f"has {size:,} bytes instead of {expected['bytes']:,}", where=path, hint="copy the bundle again"
+        )
     if verify and checksum(path) != expected["sha256"]:
         raise BundleError("was changed after the bundle was written", where=path, hint="copy the bundle again")
 

@@ -26,14 +26,14 @@ class Scorer(ABC):
     """Scores of all items for a history of at least one event."""
 
     @abstractmethod
-    def __call__(self, history: Indices) -> Floats:
+    def __call__(self, history: Indices, /) -> Floats:
         """A new array float32 ``[n_items]``, higher is better, from int64 ``[length]``, oldest first."""
 
     def batch(self, histories: Sequences) -> Floats:
-        """Scores for many histories: float32 ``[len(histories), n_items]``."""
+        """Scores for at least one history: float32 ``[len(histories), n_items]``."""
         return np.stack([self(histories[row].astype(np.int64)) for row in range(len(histories))])
 
-    def similar(self, item: int) -> Floats:
+    def similar(self, item: int, /) -> Floats:
         """How alike each item is to one of them: float32 ``[n_items]``."""
         return self(np.array([item]))
 
@@ -61,7 +61,8 @@ class SequenceScorer(Scorer):
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
-        return self._unit @ self._unit[item]
+        cosine: Floats = self._unit @ self._unit[item]
+        return cosine
 
 
 class FoldInScorer(Scorer):
@@ -84,11 +85,12 @@ class FoldInScorer(Scorer):
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
-        return self._unit @ self._unit[item]
+        cosine: Floats = self._unit @ self._unit[item]
+        return cosine
 
 
 class ItemToItemScorer(Scorer):
-    """Each event of the history adds its row of a sparse item-to-item matrix, weighted by its age."""
+    """Each item of the history adds its row of a sparse matrix, weighted by the age of its newest event."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._neighbours = load_array(path / "neighbours.npy", (manifest.n_items, -1), np.uint16, np.int32)
@@ -96,15 +98,19 @@ class ItemToItemScorer(Scorer):
         weights = load_array(path / "weights.npy", (manifest.n_items, width), np.int8, np.float16, np.float32)
         self._weights = _scaled(weights, path, manifest)
         if self._neighbours.size and not 0 <= self._neighbours.min() <= self._neighbours.max() < manifest.n_items:
-            raise BundleError("names items that do not exist", where=path / "neighbours.npy", hint="write the bundle again")
-        self._n_items, self._length = manifest.n_items, manifest.max_length
+            raise BundleError(
+                "names items that do not exist", where=path / "neighbours.npy", hint="write the bundle again"
+            )
+        self._bias = load_array(path / "bias.npy", (manifest.n_items,), np.float32)
+        self._length = manifest.max_length
         self._ages = load_array(path / "ages.npy", (-1,), np.float32)
 
     def __call__(self, history: Indices) -> Floats:
-        newest = history[-self._length :]
-        age = np.minimum(np.arange(len(newest))[::-1], len(self._ages) - 1)
-        rows = self._weights[newest] * self._ages[age][:, None]
-        return np.bincount(self._neighbours[newest].ravel(), rows.ravel(), self._n_items).astype(np.float32)
+        items, age = np.unique(history[: -self._length - 1 : -1], return_index=True)
+        rows = self._weights[items] * self._ages[np.minimum(age, len(self._ages) - 1)][:, None]
+        total = np.bincount(self._neighbours[items].ravel(), rows.ravel(), len(self._bias))
+        scores: Floats = total.astype(np.float32) + self._bias
+        return scores
 
 
 class PopularityScorer(Scorer):
@@ -113,10 +119,10 @@ class PopularityScorer(Scorer):
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._scores = load_array(path / "bias.npy", (manifest.n_items,), np.float32)
 
-    def __call__(self, history: Indices) -> Floats:
+    def __call__(self, _history: Indices) -> Floats:
         return self._scores.copy()
 
-    def similar(self, item: int) -> Floats:
+    def similar(self, _item: int) -> Floats:
         raise BundleError("this bundle ranks by popularity and knows no similar items", hint="bundle another model")
 
 
@@ -148,7 +154,8 @@ def _bias(path: Path, manifest: Manifest) -> Floats | None:
 
 def _unit(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(length, np.float32(1e-12))
+    unit: Floats = vectors / np.maximum(length, np.float32(1e-12))
+    return unit
 
 
 def session(encoder: Path | bytes) -> Any:
@@ -168,7 +175,9 @@ def session(encoder: Path | bytes) -> Any:
         return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions share no base
         where = encoder if isinstance(encoder, Path) else "encoder.onnx"
-        raise BundleError(f"cannot be loaded ({str(error).splitlines()[0]})", where=where, hint="write it again") from None
+        raise BundleError(
+            f"cannot be loaded ({str(error).splitlines()[0]})", where=where, hint="write it again"
+        ) from None
 
 
 def run_encoder(encoder: Any, vectors: Floats, histories: Sequences, max_length: int) -> Floats:

@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 __all__ = ["top_k"]
 
-_WIDTH = 128
+_GROUPS = 256
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """Indices of the k highest scores, highest first; equal scores in the order of their index.
 
-    The maxima of blocks of scores give a threshold: at least k scores reach the k-th highest maximum, so no score below
-    it can be among the k best. Few reach it, and only those are sorted: four times as fast as a partition of 10,000.
+    The scores are dealt into groups. At least k of them reach the k-th highest maximum of a group, so no score below it
+    can be among the k best. Few reach it, and only those are sorted: several times as fast as a partition of 10,000.
 
     Args:
         scores: float32 ``[n]``; -inf marks what must not be recommended.
@@ -23,10 +23,9 @@ def top_k(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     Returns:
         int64 ``[m]`` with ``m <= k``; -inf is left out.
     """
-    whole = len(scores) // _WIDTH
-    threshold = np.float32(-np.inf)
-    if 0 < k <= whole:
-        best = scores[: whole * _WIDTH].reshape(whole, _WIDTH).max(axis=1)
-        threshold = np.partition(best, whole - k)[whole - k]
-    at = np.flatnonzero(scores >= threshold) if threshold > -np.inf else np.flatnonzero(scores > -np.inf)
+    threshold = -np.inf
+    if 0 < k <= _GROUPS <= len(scores):
+        maxima = scores[: len(scores) // _GROUPS * _GROUPS].reshape(-1, _GROUPS).max(axis=0)
+        threshold = np.partition(maxima, _GROUPS - k)[_GROUPS - k]
+    at = np.flatnonzero(scores >= threshold if threshold > -np.inf else scores > threshold)
     return at[np.argsort(-scores[at], kind="stable")[:k]]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import Training
-    from .fit import Fitted, fit
+    from .loop import Fitted, fit
 
 __all__ = ["Fitted", "Training", "fit"]
 
-_HOMES = {"Training": "config", "Fitted": "fit", "fit": "fit"}
+_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop"}
 
 
 def __getattr__(name: str) -> Any:

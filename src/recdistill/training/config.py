@@ -26,6 +26,7 @@ class Training(Config):
     metric: str = Field(
         "ndcg@10", pattern=r"^(ndcg|recall|hr|mrr|map|precision)@\d+$", description="what decides, on validation"
     )
+    exclude_history: bool = Field(True, description="validation recommends no item of the history")
     batch: int = Field(4096, ge=1, description="labelled positions in a step, about")
     lr: float = Field(2e-3, gt=0, description="learning rate of AdamW after warm-up")
     warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0")

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ..data.dataset import Split
 from ..errors import ConfigError, RecdistillError, TrainingError
-from ..evaluation import validation_score
+from ..evaluation.metrics import metric_values
+from ..evaluation.ranking import rank
 from ..knowledge import Knowledge
 from ..models.base import ModelConfig, RankingModel
 from ..models.neural import NeuralConfig, NeuralModel
@@ -154,7 +155,7 @@ class _Loop:
     def _validate(self, record: dict[str, Any], epoch: int) -> None:
         if epoch % self.training.evaluate_every and epoch < self.training.epochs:
             return
-        score = validation_score(self.model, self.split.valid, self.training.metric)
+        score = _score(self.model, self.split, self.training)
         record["valid"] = {self.training.metric: score}
         if score > self.best_score:
             self.best, self.best_score, self.best_epoch = _copy(self.model), score, epoch
@@ -227,6 +228,13 @@ class _Loop:
                 progress["best_epoch"],
             )
             self.seconds, self.steps = progress["seconds"], progress["steps"]
+
+
+def _score(model: NeuralModel, split: Split, training: Training) -> float:
+    """Mean of the metric over the validation contexts."""
+    k = int(training.metric.partition("@")[2])
+    ranked = rank(model, split.valid, k, exclude_history=training.exclude_history)
+    return float(np.nanmean(metric_values(ranked, split.valid.targets, training.metric)))
 
 
 def _named(objectives: Sequence[ObjectiveConfig]) -> dict[str, ObjectiveConfig]:

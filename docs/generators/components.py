@@ -1,0 +1,49 @@
+"""The components: a table of each kind, then the parameters of each component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recdistill.cli.components import tables
+from recdistill.config import Config
+from recdistill.registry import Component, Components
+
+from .parameters import cell, prose, table
+
+__all__ = ["page"]
+
+_ABOUT = {
+    "teachers": "Under `teachers:`; parameters of encoders, ensembles and imports go under `parameters:`.",
+    "models": "Under `student.model`, and under `model` of a teacher of type `recommender`: any model can be either.",
+    "objectives": "Loss terms, under `objectives`. Task objectives need labels, the others need knowledge.",
+    "splits": "Under `data.split`.",
+    "readers": "Chosen by what `data.log` names; from Python, call them.",
+}
+
+_HEAD = """\
+# Components
+
+<!-- Made by docs/generate.py from the component tables. Do not edit. -->
+
+Everything that can stand in a recipe, by name. `recdistill components` prints the same tables, with the components of
+installed plugins. *Extra* is what to install for it: `pip install 'recdistill[EXTRA]'`.
+"""
+
+
+def page() -> str:
+    """The page."""
+    return "\n\n".join([_HEAD.strip(), *(_kind(kind, found) for kind, found in tables().items())]) + "\n"
+
+
+def _kind(kind: str, found: Components) -> str:
+    rows = ["| name | Python | extra | what it is |", "|---|---|---|---|"]
+    rows += [f"| `{c.name}` | `{c.attribute}` | {c.extra or ''} | {cell(c.summary)} |" for c in found.values()]
+    details = [_details(component) for component in found.values()]
+    return "\n\n".join([f"## {kind.capitalize()}\n\n{_ABOUT[kind]}", "\n".join(rows), *filter(None, details)])
+
+
+def _details(component: Component) -> str:
+    loaded: Any = component.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, Config)):
+        return ""
+    return f"### {component.name}\n\n{prose(loaded)}\n\n{table(loaded)}"

@@ -1,0 +1,50 @@
+"""The recipe reference: every part of the YAML and its keys."""
+
+from __future__ import annotations
+
+from recdistill.config import Config
+from recdistill.data import Cleaning
+from recdistill.recipes.schema import BundleSpec, DataSpec, EvaluateSpec, Recipe, StudentSpec, TeacherSpec, TrainSpec
+from recdistill.training import Training
+
+from .parameters import prose, table
+
+__all__ = ["page"]
+
+_PARTS: tuple[tuple[str, type[Config]], ...] = (
+    ("The recipe", Recipe),
+    ("data", DataSpec),
+    ("data.cleaning", Cleaning),
+    ("teachers", TeacherSpec),
+    ("student", StudentSpec),
+    ("student.alone and student.distilled", TrainSpec),
+    ("training", Training),
+    ("evaluate", EvaluateSpec),
+    ("bundle", BundleSpec),
+)
+
+_HEAD = """\
+# Recipe reference
+
+<!-- Made by docs/generate.py from the Config classes. Do not edit. -->
+
+A recipe is a YAML file. Its keys are the fields of the classes below, and the same classes are used from Python.
+An unknown key, a wrong type or two settings that contradict each other are refused before anything runs, with
+file, line and the nearest known key.
+
+A *component* (a model, an objective, a split) is written as its name, or as a mapping with `type` and parameters:
+
+```yaml
+split: leave-last-out
+model: {type: sasrec, dim: 32, blocks: 1}
+```
+
+The names are in [Components](components.md). `--set key.key=value` on the command line changes one key; elements of
+lists go by number, as in `--set teachers.0.k=50`.
+"""
+
+
+def page() -> str:
+    """The page."""
+    parts = [f"## {title}\n\n{prose(config)}\n\n{table(config)}" for title, config in _PARTS]
+    return "\n\n".join([_HEAD.strip(), *parts]) + "\n"

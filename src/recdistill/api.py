@@ -1,0 +1,218 @@
+"""The whole path in a few calls; the same rooms that recipes use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Config
+from .data import Dataset, LeaveLastOut, Split, SplitConfig
+from .errors import ConfigError
+from .models.base import ModelConfig, RankingModel, VectorModel
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
+    from .knowledge import Knowledge
+    from .objectives.base import ObjectiveConfig
+    from .training import Training
+
+__all__ = ["bundle", "default_objectives", "distill", "evaluate", "fit", "split", "teach"]
+
+_HOME = Path(".recdistill")
+"""Where knowledge goes that nobody named a place for; found again by teacher and data."""
+
+
+def split(data: Dataset | Split, method: SplitConfig | None = None) -> Split:
+    """Hold events out; a split stays as it is.
+
+    Args:
+        data: What was read.
+        method: How; leave-last-out if None.
+    """
+    if isinstance(data, Split):
+        return data
+    return (method or LeaveLastOut()).split(data)
+
+
+def fit(
+    model: ModelConfig,
+    data: Dataset | Split,
+    *,
+    knowledge: Knowledge | None = None,
+    objectives: Sequence[ObjectiveConfig] | None = None,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> RankingModel:
+    """Fit any model; see :func:`recdistill.training.fit`.
+
+    Args:
+        model: Which, with its parameters.
+        data: Dataset (then leave-last-out) or split.
+        knowledge: For models with text inside and for distillation objectives.
+        objectives: Loss terms; cross-entropy if None.
+        training: Parameters of the loop.
+        directory: For the log and for resuming.
+    """
+    from .objectives import CrossEntropy
+    from .training import fit as run_fit
+
+    terms = [CrossEntropy()] if objectives is None else objectives
+    return run_fit(model, split(data), terms, knowledge=knowledge, training=training, directory=directory).model
+
+
+def teach(
+    teacher: Config | RankingModel,
+    data: Dataset | Split,
+    *,
+    knowledge: Knowledge | None = None,
+    name: str | None = None,
+    k: int = 100,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> Knowledge:
+    """Let a teacher say what it knows about the data, and store it.
+
+    An encoder leaves item embeddings. A recommender, given as its parameters or already fitted, leaves its rankings at
+    every training position and, if it has item vectors, those too.
+
+    Args:
+        teacher: ``teachers.TextEncoder(…)``, ``models.SASRec(…)``, or a fitted model or ensemble.
+        data: Dataset (then leave-last-out) or split.
+        knowledge: Of other teachers, for models with text inside.
+        name: What objectives call this teacher; the component's name if None.
+        k: Items stored for each position.
+        training: How a recommender is fitted.
+        directory: Where the stores go; ``.recdistill/NAME-HASH`` if None. What is there already is not asked again.
+
+    Returns:
+        The stores, ready to be joined with ``+``.
+    """
+    from .knowledge import Knowledge
+    from .teachers.base import TeacherConfig
+
+    whole = split(data)
+    if isinstance(teacher, TeacherConfig):
+        name = name or teacher.name
+        place = Path(directory or _HOME / f"{name}-{teacher.digest()}-{whole.dataset.items.fingerprint}")
+        teacher.teach(whole, place, name=name)
+        return Knowledge.open(place)
+    if isinstance(teacher, ModelConfig):
+        name = name or teacher.name
+        place = Path(directory or _HOME / f"{name}-{_hash(teacher, training)}-{whole.fingerprint}")
+        return _teach_ranking(teacher, whole, place, name, k, knowledge, training)
+    if isinstance(teacher, RankingModel):
+        if directory is None:
+            raise ConfigError("a fitted teacher needs a directory for its knowledge", key=("directory",))
+        return _label(teacher, whole, Path(directory), name or teacher.config.name or "teacher", k)
+    raise ConfigError(f"{type(teacher).__name__} is neither a teacher nor a model", key=("teacher",))
+
+
+def distill(
+    student: ModelConfig,
+    data: Dataset | Split,
+    knowledge: Knowledge,
+    *,
+    objectives: Sequence[ObjectiveConfig] | None = None,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> RankingModel:
+    """Train a student on its task and on what its teachers know.
+
+    Args:
+        student: Which model, how large.
+        data: The dataset or split that the knowledge was made from.
+        knowledge: From :func:`teach`.
+        objectives: Loss terms; :func:`default_objectives` if None.
+        training: Parameters of the loop.
+        directory: For the log and for resuming.
+    """
+    terms = default_objectives(knowledge) if objectives is None else objectives
+    return fit(student, data, knowledge=knowledge, objectives=terms, training=training, directory=directory)
+
+
+def default_objectives(knowledge: Knowledge) -> list[ObjectiveConfig]:
+    """Cross-entropy, soft labels of the last teacher that left rankings, a hint of the first that left embeddings."""
+    from .objectives import CrossEntropy, EmbeddingHint, SoftLabels
+
+    kinds = knowledge.kinds()
+    terms: list[ObjectiveConfig] = [CrossEntropy(weight=0.5 if "rankings" in kinds else 1.0)]
+    if "rankings" in kinds:
+        terms.append(SoftLabels(weight=0.5, temperature=1.0, teacher=knowledge.rankings()[-1].manifest.teacher))
+    if "embeddings" in kinds:
+        terms.append(EmbeddingHint(weight=0.1, teacher=knowledge.embeddings()[0].manifest.teacher))
+    return terms
+
+
+def evaluate(
+    model: RankingModel,
+    data: Dataset | Split,
+    *,
+    beside: Sequence[RankingModel | ModelConfig] = (),
+    part: str = "test",
+    k: tuple[int, ...] = (5, 10, 20),
+) -> Evaluation:
+    """Measure a model, and others beside it, on the same contexts by full ranking.
+
+    Args:
+        model: A fitted model.
+        data: The dataset or split it was fitted on.
+        beside: Fitted models, or parameters of models of closed form, which are fitted here.
+        part: ``"test"`` or ``"valid"``.
+        k: Cutoffs.
+    """
+    from .evaluation import evaluate as run_evaluate
+
+    whole = split(data)
+    models: dict[str, RankingModel] = {model.config.name or "model": model}
+    for other in beside:
+        fitted = other if isinstance(other, RankingModel) else fit(other, whole)
+        models[_free(fitted.config.name, models)] = fitted
+    return run_evaluate(models, whole, part=part, k=k)
+
+
+def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **settings: Any) -> Path:
+    """Write what is served; see :func:`recdistill.compression.write_bundle`.
+
+    Args:
+        model: A fitted model.
+        data: Gives the catalogue.
+        path: Directory to make.
+        settings: ``vectors``, ``card``.
+    """
+    from .compression import write_bundle
+
+    dataset = data.dataset if isinstance(data, Split) else data
+    return write_bundle(model, dataset, path, **settings)
+
+
+def _teach_ranking(
+    config: ModelConfig, data: Split, place: Path, name: str, k: int, knowledge: Knowledge | None, training: Training | None
+) -> Knowledge:
+    from .models import load_model
+
+    if not (place / "model").exists():
+        fitted = fit(config, data, knowledge=knowledge, training=training, directory=place / "fit")
+        fitted.save(place / "model")
+    return _label(load_model(place / "model"), data, place, name, k)
+
+
+def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
+    from .knowledge import Knowledge, WeightsStore
+    from .teachers.recommender import RecommenderTeacher
+
+    if isinstance(model, VectorModel) and not (place / "weights").exists():
+        tensors = {"items": model.item_vectors()}
+        WeightsStore.write(place / "weights", name, model.config.digest(), data.fingerprint, tensors)
+    RecommenderTeacher(model, name=name).label(data, place / "rankings", k=k)
+    return Knowledge.open(place)
+
+
+def _hash(config: Config, training: Training | None) -> str:
+    return config.digest() if training is None else f"{config.digest()[:8]}{training.digest()[:8]}"
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """``name``, or ``name 2`` and so on if it is taken."""
+    number = sum(other.partition(" ")[0] == name for other in taken)
+    return f"{name} {number + 1}" if number else name

@@ -1,0 +1,59 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+
+__all__ = [
+    "Columns",
+    "ItemColumns",
+    "Json",
+    "Out",
+    "Overrides",
+    "RecipeFile",
+    "RunDirectory",
+    "roles",
+    "run_directory",
+]
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: the YAML file of one experiment.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, for example runs/movies.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Run directory; by default runs/ and the title.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a key of the recipe, as in student.model.dim=32."),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="ROLE=COLUMN", help="What a column of the log is, as in user=customer_id."),
+]
+ItemColumns = Annotated[
+    list[str] | None,
+    typer.Option("--item-column", metavar="ROLE=COLUMN", help="What a column of the item table is, as in title=name."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def run_directory(title: str, out: Path | None) -> Path:
+    """Where the run of a recipe goes."""
+    return out or Path("runs") / title
+
+
+def roles(given: list[str] | None) -> dict[str, str]:
+    """``ROLE=COLUMN`` options as a mapping.
+
+    Raises:
+        ConfigError: One has no equals sign.
+    """
+    pairs = [text.partition("=") for text in given or ()]
+    for role, equals, column in pairs:
+        if not (role and equals and column):
+            raise ConfigError(f"{role + equals + column!r} is not of the form ROLE=COLUMN", where="--column")
+    return {role: column for role, _, column in pairs}

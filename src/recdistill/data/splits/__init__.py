@@ -1,0 +1,1 @@
+"""Ways to hold events out; the table of them is ``recdistill.data.SPLITS``."""

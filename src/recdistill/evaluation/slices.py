@@ -1,0 +1,71 @@
+"""For whom is it better: targets that are popular, rare or cold; contexts with short or long histories.
+
+A slice of *items* (``head``, ``tail``, ``cold``: disjoint, together the catalogue) keeps only the targets in it: the
+recall of the tail, for example, is over the tail's targets. A slice of *contexts* (``short``, ``long``) keeps whole
+contexts. Ranked lists are the same in every slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.dataset import Contexts, Split
+from .metrics import Hits, hits
+
+__all__ = ["HEAD_SHARE", "SLICES", "Slice", "head_items", "slices"]
+
+HEAD_SHARE = 0.8
+"""The head is the smallest set of items that makes up this share of the training events."""
+SLICES = ("head", "tail", "cold", "short", "long")
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """A part of the targets.
+
+    Attributes:
+        about: What belongs to it, in words.
+        targets: bool ``[all targets]``, which ones it keeps.
+        size: Contexts that have one of them.
+    """
+
+    about: str
+    targets: Mask
+    size: int
+
+    def hits(self, ranked: npt.NDArray[np.int32], contexts: Contexts) -> Hits:
+        """Hits on the targets of this slice only."""
+        return hits(ranked, contexts.targets.keep(self.targets))
+
+
+def head_items(popularity: npt.NDArray[np.int64], share: float = HEAD_SHARE) -> Mask:
+    """The most popular items that make up ``share`` of the events, equal counts by lower index: bool ``[n_items]``."""
+    order = np.argsort(-popularity, kind="stable")
+    before = np.cumsum(popularity[order]) - popularity[order]
+    head = np.zeros(len(popularity), dtype=np.bool_)
+    head[order] = before < share * popularity.sum()
+    return head & (popularity > 0)
+
+
+def slices(split: Split, contexts: Contexts) -> Mapping[str, Slice]:
+    """The slices of :data:`SLICES`; short histories have at most as many events as the median one."""
+    head, cold = head_items(split.popularity), split.popularity == 0
+    share = f"{HEAD_SHARE:.0%} of the training events"
+    lengths = contexts.history.lengths
+    middle = int(np.median(lengths)) if len(lengths) else 0
+    items, rows = contexts.targets.items, contexts.targets.row_of_event()
+    short = (lengths <= middle)[rows]
+    masks = {
+        "head": (f"targets among the {head.sum():,} items that make up {share}", head[items]),
+        "tail": ("targets among the other items with training events", ~(head | cold)[items]),
+        "cold": (f"targets among the {cold.sum():,} items without training events", cold[items]),
+        "short": (f"contexts with a history of at most {middle} events", short),
+        "long": (f"contexts with a history of more than {middle} events", ~short),
+    }
+    return {name: Slice(about, mask, len(np.unique(rows[mask]))) for name, (about, mask) in masks.items()}

@@ -1,0 +1,107 @@
+"""All that a student is taught from: stores of any kinds, by any teachers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import KnowledgeError, nearest
+from .embeddings import EmbeddingsStore
+from .manifest import MANIFEST, parse_manifest
+from .rankings_store import RankingsStore
+from .weights import WeightsStore
+
+__all__ = ["Knowledge", "Store"]
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Store: TypeAlias = "RankingsStore | EmbeddingsStore | WeightsStore"
+_STORES: dict[str, Any] = {store.kind: store for store in (RankingsStore, EmbeddingsStore, WeightsStore)}
+
+AnyStore = TypeVar("AnyStore", RankingsStore, EmbeddingsStore, WeightsStore)
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """Some stores; ``+`` joins two collections.
+
+    Attributes:
+        stores: In the order in which they were taught.
+    """
+
+    stores: tuple[Store, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stores", tuple(self.stores))
+
+    @classmethod
+    def open(cls, directory: str | Path, verify: bool = True) -> Knowledge:
+        """Every sealed store in or below a directory, in the order of their paths.
+
+        Raises:
+            KnowledgeError: There is none, or one is broken.
+        """
+        found = sorted(Path(directory).rglob(MANIFEST))
+        stores = []
+        for manifest in found:
+            kind = parse_manifest(manifest).kind
+            if kind not in _STORES:
+                raise KnowledgeError(f"no reader for {kind}", where=manifest.parent, hint=nearest(kind, _STORES))
+            stores.append(_STORES[kind].open(manifest.parent, verify=verify))
+        if not stores:
+            raise KnowledgeError("no sealed knowledge store is here or below", where=directory, hint="teach first")
+        return cls(tuple(stores))
+
+    def __add__(self, other: Knowledge) -> Knowledge:
+        return Knowledge(self.stores + other.stores)
+
+    def __len__(self) -> int:
+        return len(self.stores)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds that are there, sorted."""
+        return tuple(sorted({store.kind for store in self.stores}))
+
+    def rankings(self, teacher: str | None = None) -> tuple[RankingsStore, ...]:
+        """Rankings by one teacher, or by all.
+
+        Raises:
+            KnowledgeError: There are none; what there is is named. The same holds for the other kinds.
+        """
+        return self._of(RankingsStore, teacher)
+
+    def embeddings(self, teacher: str | None = None) -> tuple[EmbeddingsStore, ...]:
+        """Embeddings by one teacher, or by all."""
+        return self._of(EmbeddingsStore, teacher)
+
+    def weights(self, teacher: str | None = None) -> tuple[WeightsStore, ...]:
+        """Weights of one teacher, or of all."""
+        return self._of(WeightsStore, teacher)
+
+    def digest(self) -> str:
+        """Hash over all manifests in order: 16 hex digits."""
+        digest = hashlib.sha256()
+        for store in self.stores:
+            digest.update(store.manifest.model_dump_json().encode())
+        return digest.hexdigest()[:16]
+
+    def _of(self, kind: type[AnyStore], teacher: str | None) -> tuple[AnyStore, ...]:
+        stores = [store for store in self.stores if isinstance(store, kind)]
+        named = tuple(store for store in stores if teacher in (None, store.manifest.teacher))
+        if named:
+            return named
+        if not stores:
+            hint = f"there are: {', '.join(_described(self.stores)) or 'no stores at all'}"
+            raise KnowledgeError(f"no teacher left {kind.kind}", hint=hint)
+        raise KnowledgeError(
+            f"no {kind.kind} by a teacher called {teacher!r}",
+            hint=nearest(teacher or "", {s.manifest.teacher for s in stores}),
+        )
+
+
+def _described(stores: Iterable[Store]) -> list[str]:
+    return [f"{store.kind} by {store.manifest.teacher!r}" for store in stores]

@@ -1,0 +1,262 @@
+"""Everything a run measures on the test part, and the form it takes in the report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from ..compression.served import ServedModel
+from ..evaluation import Evaluation, evaluate
+from ..evaluation.bootstrap import compare
+from ..models import RankingModel, load_model
+from ..reports import results as report
+from ..serving import Bundle
+from .teach import load_ranker
+
+if TYPE_CHECKING:
+    from .run import Run
+    from .stages import Stage
+
+__all__ = ["measure"]
+
+ALONE, DISTILLED, SERVED = "student alone", "student distilled", "student served"
+_SHOWN = {"ndcg": "NDCG", "hr": "HR", "recall": "Recall", "mrr": "MRR", "map": "MAP", "precision": "Precision"}
+_BEYOND = ("coverage", "gini", "novelty", "diversity")
+_LISTED = 5
+_TIMED = 300
+_PACKAGES = ("recdistill", "numpy", "torch", "transformers", "sentence-transformers", "onnxruntime", "polars", "pyarrow")
+
+
+def measure(run: Run, path: Path) -> None:
+    """Evaluate all models of a run on the test part, once, and write ``results.json``.
+
+    Args:
+        run: Its stages before this one are done.
+        path: The file to write.
+    """
+    trainings = run.trainings()
+    models, roles = _models(run, trainings)
+    main = run.recipe.main_teacher()
+    result = evaluate(models, run.split, "test", run.recipe.evaluate.k, teacher=main)
+    metric = run.recipe.evaluate.metric
+    bundle = Bundle.open(run.served.path / "bundle")
+    data = report.ReportData(
+        title=run.recipe.title,
+        metric=_shown(metric),
+        rows=tuple(_row(result, name, role, run, bundle) for name, role in roles.items()),
+        comparisons=tuple(_comparisons(result, roles, metric, run.served.info["seed_index"])),
+        curves=tuple(_curves(trainings)),
+        slices=tuple(_slices(result, roles, metric)),
+        examples=tuple(_examples(run, result, main)),
+        data=_data(run),
+        stages=tuple(report.Stage(name=s.name, seconds=s.seconds, cached=s.cached) for s in run.stages.finished),
+        reproduce=_reproduce(run),
+    )
+    data.write(path)
+
+
+def _models(
+    run: Run, trainings: Mapping[str, Sequence[Stage]]
+) -> tuple[dict[str, Sequence[RankingModel]], dict[str, report.Role]]:
+    """Every model to compare, by name of its row, and the roles of the rows in the order of the table."""
+    places = {stage.name.removeprefix("teach/"): stage.path for stage in run.taught}
+    models: dict[str, Sequence[RankingModel]] = {}
+    roles: dict[str, report.Role] = {}
+    for spec in run.recipe.teachers:
+        if spec.ranks:
+            models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
+    for name, kind in ((DISTILLED, "distilled"), (ALONE, "alone")):
+        models[name] = [load_model(stage.path / "model") for stage in trainings[kind]]
+        roles[name] = kind  # type: ignore[assignment]
+    models[SERVED], roles[SERVED] = [ServedModel(run.served.path / "bundle")], "served"
+    for name in run.recipe.evaluate.baselines:
+        if (run.baselines.path / name).exists():
+            models[f"{name} (tuned)"], roles[f"{name} (tuned)"] = [load_model(run.baselines.path / name)], "baseline"
+    return models, roles
+
+
+def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bundle) -> report.Row:
+    metric = run.recipe.evaluate.metric
+    names = [f"{m}@{k}" for k in result.k for m in ("ndcg", "recall", "hr")]
+    intervals = {m: result.interval(m, name) for m in names}
+    transfer = result.transfer(name, ALONE, metric).ratio if role in ("distilled", "served") and result.teacher else None
+    beyond = {f"{m}@{result.k[len(result.k) // 2]}": m for m in _BEYOND}
+    lists = {key: result.mean(key, name) for key in beyond}
+    parameters = result.parameters[name]
+    return report.Row(
+        name=name,
+        role=role,
+        metrics={_shown(m): found.mean for m, found in intervals.items()} | {k: v for k, v in lists.items() if np.isfinite(v)},
+        intervals={_shown(m): (found.low, found.high) for m, found in intervals.items()},
+        seeds=len(result.ranked[name]),
+        parameters=parameters,
+        bytes=bundle.size_bytes if role == "served" else 4 * parameters,
+        latency_ms=_latency(bundle, result) if role == "served" else None,
+        transfer_ratio=transfer,
+        overlap=None if result.teacher is None or name == result.teacher else result.mean("overlap@10", name),
+        note=_note(run, name, role),
+    )
+
+
+def _note(run: Run, name: str, role: report.Role) -> str:
+    if role == "served":
+        return f"{run.recipe.bundle.vectors} bundle of seed {run.served.info['seed']}, without torch"
+    if role == "teacher":
+        weights = next(s for s in run.taught if s.name == f"teach/{name}").info.get("weights", {})
+        return ", ".join(f"{weight:.2f} {member}" for member, weight in weights.items())
+    return ""
+
+
+def _latency(bundle: Bundle, result: Evaluation) -> float:
+    """Median milliseconds of one recommendation from the bundle, by history, one thread."""
+    histories = result.contexts.history
+    times = []
+    for row in range(min(_TIMED, len(histories))):
+        start = time.perf_counter()
+        bundle.recommend_indices(histories[row], 10)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+def _comparisons(result: Evaluation, roles: Mapping[str, str], metric: str, seed: int) -> Iterable[report.Comparison]:
+    pairs = [(DISTILLED, other) for other, role in roles.items() if role in ("alone", "baseline", "teacher")]
+    pairs += [(name, ALONE) for name, role in roles.items() if role == "teacher"]
+    for better, than in pairs:
+        found = result.compare(better, than, metric)
+        yield report.Comparison(
+            better=better, than=than, metric=_shown(metric), difference=found.difference, low=found.low, high=found.high
+        )
+    same_seed = result.values(metric, DISTILLED)[seed]
+    found = compare(result.values(metric, SERVED), same_seed, result.contexts.users)
+    yield report.Comparison(
+        better=SERVED, than=DISTILLED, metric=_shown(metric), difference=found.difference, low=found.low, high=found.high
+    )
+
+
+def _curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
+    for kind, stages in trainings.items():
+        histories = [stage.info["history"] for stage in stages]
+        terms = [f"loss: {name}" for name in histories[0][0]["loss"]] + [_shown(name) for name in _validated(histories[0])]
+        for term in terms:
+            series = [_series(history, term) for history in histories]
+            length = max(len(values) for values in series)
+            padded = np.full((len(series), length), np.nan)
+            for row, values in zip(padded, series, strict=True):
+                row[: len(values)] = values
+            known = ~np.isnan(padded).all(axis=0)
+            if known.any():
+                at = padded[:, known]
+                yield report.Curve(
+                    run=kind,
+                    term=term,
+                    epochs=tuple((np.flatnonzero(known) + 1.0).tolist()),
+                    values=tuple(np.nanmean(at, axis=0).tolist()),
+                    low=tuple(np.nanmin(at, axis=0).tolist()),
+                    high=tuple(np.nanmax(at, axis=0).tolist()),
+                )
+
+
+def _validated(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({name for record in history for name in record.get("valid", {})})
+
+
+def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
+    """A term by epoch; NaN where it was not measured or had no weight."""
+    if term.startswith("loss: "):
+        name = term.removeprefix("loss: ")
+        return [record["loss"][name] if record["weight"][name] > 0 else np.nan for record in history]
+    return [next((v for k, v in record.get("valid", {}).items() if _shown(k) == term), np.nan) for record in history]
+
+
+def _slices(result: Evaluation, roles: Mapping[str, str], metric: str) -> Iterable[report.Slice]:
+    for name, part in result.slices.items():
+        if not part.size:
+            continue
+        found = {row: result.interval(f"{metric}/{name}", row) for row in roles}
+        yield report.Slice(
+            name=name,
+            meaning=part.about,
+            contexts=part.size,
+            values={row: value.mean for row, value in found.items()},
+            intervals={row: (value.low, value.high) for row, value in found.items()},
+        )
+
+
+def _examples(run: Run, result: Evaluation, main: str | None) -> Iterable[report.Example]:
+    """Users spread over the test contexts, half of them users whom the distilled student serves better than alone."""
+    contexts, items = result.contexts, run.split.dataset.items
+    gain = result.values("ndcg@10", DISTILLED)[0] - result.values("ndcg@10", ALONE)[0] if 10 <= result.k[-1] else None
+    wanted = run.recipe.evaluate.examples
+    order = np.arange(len(contexts)) if gain is None else np.argsort(-np.nan_to_num(gain), kind="stable")
+    best = order[len(order) // 20 :: max(len(order) // 40, 1)][: wanted // 2]
+    spread = np.linspace(0, len(contexts) - 1, wanted - len(best)).astype(int)
+    for row in (*best, *spread):
+        targets = set(contexts.targets[int(row)].tolist())
+        names = [name for name in (main, ALONE, DISTILLED) if name is not None]
+        lists = {
+            name: tuple(
+                report.Suggestion(title=items.title(item), hit=item in targets)
+                for item in result.ranked[name][0][row][:_LISTED].tolist()
+                if item >= 0
+            )
+            for name in names
+        }
+        history = tuple(items.title(item) for item in contexts.history[int(row)][-8:].tolist())
+        first = contexts.targets[int(row)]
+        yield report.Example(history=history, target=items.title(int(first[0])) if len(first) else None, lists=lists)
+
+
+def _data(run: Run) -> report.DataReport:
+    split, found = run.split, run.split.dataset.report
+    return report.DataReport(
+        name=split.dataset.name,
+        read=int(found.get("rows_read", split.dataset.log.n_events)),
+        kept=split.dataset.log.n_events,
+        dropped={str(reason): int(count) for reason, count in found.get("dropped", {}).items()},
+        users=split.n_users,
+        items=split.n_items,
+        split=split.method,
+        parts={
+            "training events": split.train.n_events,
+            "validation events": split.valid.targets.n_events,
+            "test events": split.test.targets.n_events,
+            "test contexts": len(split.test),
+        },
+        licence=str(found.get("licence", "")),
+    )
+
+
+def _reproduce(run: Run) -> report.Reproduce:
+    text = yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return report.Reproduce(
+        recipe=text,
+        commands=(f"recdistill run {run.recipe.title}.yaml",),
+        versions={name: version(name) for name in _PACKAGES if _installed(name)} | {"python": platform.python_version()},
+        fingerprints={"split": run.split.fingerprint, "catalogue": run.split.dataset.items.fingerprint},
+        hardware=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    )
+
+
+def _installed(package: str) -> bool:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _shown(metric: str) -> str:
+    """``ndcg@10`` as people write it: ``NDCG@10``."""
+    name, at, k = metric.partition("@")
+    return f"{_SHOWN.get(name, name)}{at}{k}"

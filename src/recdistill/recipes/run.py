@@ -1,0 +1,240 @@
+"""A recipe's stages, in the order in which data walks through the rooms."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..data.store import load_split, save_split
+from ..errors import RunError
+from ..files import read_json, write_json
+from .schema import Recipe, TeacherSpec, TrainSpec
+from .sources import input_files, split_data
+from .stages import Stage, Stages
+
+if TYPE_CHECKING:
+    from ..data import Split
+    from ..knowledge import Knowledge
+    from ..reports import ReportData
+
+__all__ = ["Run", "run_recipe"]
+
+log = logging.getLogger("recdistill")
+
+
+def run_recipe(recipe: Recipe, directory: str | Path) -> ReportData:
+    """Run every stage of a recipe that is not done yet, and write the report.
+
+    Args:
+        recipe: The experiment.
+        directory: The run directory: ``stages/``, ``bundle/``, ``results.json``, ``report.html``, ``recipe.json``.
+
+    Returns:
+        What the report shows.
+
+    Raises:
+        RunError: The directory holds something else, or another process works in it.
+    """
+    from ..reports import ReportData
+
+    run = Run(recipe, Path(directory))
+    run.claim()
+    with run.stages.lock():
+        results = run.results()
+        run.publish(results)
+    return ReportData.read(run.directory / "results.json")
+
+
+class Run:
+    """The stages of a recipe in a run directory; nothing is loaded before a stage needs it.
+
+    Args:
+        recipe: The experiment.
+        directory: The run directory.
+    """
+
+    def __init__(self, recipe: Recipe, directory: Path) -> None:
+        self.recipe, self.directory, self.stages = recipe, directory, Stages(directory)
+        self._teachers: dict[str, Stage] = {}
+
+    def claim(self) -> None:
+        """Make the run directory, or see that it belongs to this recipe.
+
+        Raises:
+            RunError: It holds something else.
+        """
+        mark = self.directory / "recipe.json"
+        described = {"title": self.recipe.title, "recipe": self.recipe.model_dump(mode="json")}
+        if mark.exists():
+            there = read_json(mark, RunError).get("title")
+            if there != self.recipe.title:
+                hint = "name another directory with --out"
+                raise RunError(f"holds the results of {there!r}, not of {self.recipe.title!r}", where=self.directory, hint=hint)
+        elif self.directory.exists() and any(self.directory.iterdir()):
+            raise RunError("is not empty and holds no run", where=self.directory, hint="name another directory with --out")
+        write_json(mark, described)
+
+    @cached_property
+    def data(self) -> Stage:
+        """The split."""
+        spec, base = self.recipe.data, self.recipe.base
+
+        def work(path: Path) -> dict[str, Any]:
+            split = split_data(spec, base, path / "quarantine.csv")
+            save_split(split, path / "split")
+            return {"users": split.n_users, "items": split.n_items, "catalogue": split.dataset.items.fingerprint}
+
+        inputs = {"files": input_files(spec, base), "spec": spec.model_dump(mode="json")}
+        return self.stages("data", inputs, work)
+
+    @cached_property
+    def split(self) -> Split:
+        """The split, loaded."""
+        return load_split(self.data.path / "split")
+
+    def teacher(self, spec: TeacherSpec) -> Stage:
+        """The stage of one teacher; earlier ones whose knowledge or model it uses come first."""
+        if spec.id not in self._teachers:
+            uses = [self.teacher(other) for other in self._used_by(spec)]
+
+            def work(path: Path) -> dict[str, Any]:
+                from .teach import teach
+
+                places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
+                return teach(self.recipe, spec, self.split, _knowledge(uses), places, path)
+
+            # an encoder reads item texts only: another split of the same catalogue asks it nothing
+            source = self.data.key if spec.ranks else self.data.info["catalogue"]
+            inputs = [source, spec.model_dump(mode="json"), self.recipe.labels(spec), [stage.key for stage in uses]]
+            self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work)
+        return self._teachers[spec.id]
+
+    def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
+        before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
+        text = getattr(spec.model, "text", None)
+        if text == "all":
+            return [t for t in before if not t.ranks]
+        return [t for t in before if t.id in spec.members or t.id == text]
+
+    @cached_property
+    def taught(self) -> list[Stage]:
+        """All teachers."""
+        return [self.teacher(spec) for spec in self.recipe.teachers]
+
+    @cached_property
+    def baselines(self) -> Stage:
+        """Tuned baselines, selected on validation."""
+        names = self.recipe.evaluate.baselines
+
+        def work(path: Path) -> dict[str, Any]:
+            from ..evaluation import tune_baselines
+
+            tuned = tune_baselines(self.split, names)
+            for name, model in tuned.items():
+                model.save(path / name)
+            return {name: model.config.model_dump(mode="json") for name, model in tuned.items()}
+
+        return self.stages("baselines", [self.data.key, names], work)
+
+    def trained(self, kind: str, seed: int) -> Stage:
+        """The student, ``alone`` or ``distilled``, with one seed."""
+        spec: TrainSpec = getattr(self.recipe.student, kind)
+        training = spec.training.replace(seed=seed)
+        uses = self._knowledge_for(spec)
+
+        def work(path: Path) -> dict[str, Any]:
+            from ..training import fit
+
+            fitted = fit(
+                self.recipe.student.model, self.split, spec.objectives,  # type: ignore[arg-type]
+                knowledge=_knowledge(uses), training=training, directory=path / "fit", label=f"student {kind}, seed {seed}",
+            )  # fmt: skip
+            fitted.model.save(path / "model")
+            return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
+
+        described = [o.name for o in spec.objectives], spec.replace(training=training).model_dump(mode="json")
+        model = self.recipe.student.model.name, self.recipe.student.model.model_dump(mode="json")
+        return self.stages(f"train/{kind}", [self.data.key, model, described, [s.key for s in uses]], work)
+
+    def _knowledge_for(self, spec: TrainSpec) -> list[Stage]:
+        """Stages of the teachers that a training may read: those it names, or all if a term names none."""
+        fields = [type(o).model_fields for o in spec.objectives]
+        named = [getattr(o, "teacher", None) for o, f in zip(spec.objectives, fields, strict=True) if "teacher" in f]
+        text = getattr(self.recipe.student.model, "text", None)
+        if not named and text is None:
+            return []
+        if None in named or text == "all":
+            return self.taught
+        return [stage for spec_, stage in zip(self.recipe.teachers, self.taught, strict=True) if spec_.id in (*named, text)]
+
+    def trainings(self) -> dict[str, list[Stage]]:
+        """Both trainings with every seed."""
+        return {kind: [self.trained(kind, seed) for seed in self.recipe.seeds] for kind in ("alone", "distilled")}
+
+    @cached_property
+    def served(self) -> Stage:
+        """The bundle of the distilled student with the best validation score."""
+        distilled = self.trainings()["distilled"]
+        best = max(distilled, key=lambda stage: max(_valid(stage), default=0.0))
+
+        def work(path: Path) -> dict[str, Any]:
+            from ..compression import write_bundle
+            from ..models import load_model
+
+            card = {"recipe": self.recipe.title, "teacher": self.recipe.main_teacher(), "version": __version__}
+            write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
+                         vectors=self.recipe.bundle.vectors, card=card)  # fmt: skip
+            index = distilled.index(best)
+            return {"seed": self.recipe.seeds[index], "seed_index": index}
+
+        return self.stages("bundle", [best.key, self.recipe.bundle.model_dump(mode="json")], work)
+
+    def results(self) -> Stage:
+        """Everything measured on the test part, once."""
+        trainings, taught, baselines, served = self.trainings(), self.taught, self.baselines, self.served
+
+        def work(path: Path) -> dict[str, Any]:
+            from .results import measure
+
+            measure(self, path / "results.json")
+            return {}
+
+        keys = [stage.key for stage in (*trainings["alone"], *trainings["distilled"], *taught, baselines, served)]
+        return self.stages("evaluate", [keys, self.recipe.evaluate.model_dump(mode="json")], work)
+
+    def publish(self, results: Stage) -> None:
+        """Put results, report and bundle where people look; what an earlier recipe left there is kept aside."""
+        from ..reports import ReportData, write_report
+
+        place = self.directory / "results.json"
+        if not results.cached or not place.exists() or place.read_bytes() != (results.path / "results.json").read_bytes():
+            if place.exists():
+                aside = self.directory / "earlier" / results.key
+                aside.mkdir(parents=True, exist_ok=True)
+                for name in ("results.json", "report.html"):
+                    if (self.directory / name).exists():
+                        (self.directory / name).replace(aside / name)
+            shutil.rmtree(self.directory / "bundle", ignore_errors=True)
+            shutil.copytree(self.served.path / "bundle", self.directory / "bundle")
+            shutil.copyfile(results.path / "results.json", place)
+        if not (self.directory / "report.html").exists():
+            write_report(ReportData.read(place), self.directory / "report.html")
+
+
+def _knowledge(stages: list[Stage]) -> Knowledge:
+    from ..knowledge import Knowledge
+
+    found = Knowledge(())
+    for stage in stages:
+        found = found + Knowledge.open(stage.path)
+    return found
+
+
+def _valid(stage: Stage) -> list[float]:
+    """Validation scores of a training's epochs."""
+    return [score for record in stage.info["history"] for score in record.get("valid", {}).values()]
+

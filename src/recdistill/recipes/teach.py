@@ -1,0 +1,110 @@
+"""What each kind of teacher does in its stage: fit if it must be fitted, then write its knowledge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..data.dataset import Split
+from ..errors import ConfigError
+from ..knowledge import Knowledge, WeightsStore
+from ..models import RankingModel, VectorModel, load_model
+from ..objectives import CrossEntropy
+from ..teachers import TEACHERS
+from ..teachers.ensemble import Ensemble
+from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
+from ..teachers.recommender import RecommenderTeacher
+from ..training import Training, fit
+from .schema import Recipe, TeacherSpec
+
+__all__ = ["load_ranker", "teach"]
+
+
+def teach(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, earlier: dict[str, Path], path: Path) -> dict[str, Any]:
+    """Do the work of one teacher.
+
+    Args:
+        recipe: The whole recipe.
+        spec: The teacher.
+        split: The data.
+        knowledge: Of the teachers before it.
+        earlier: Directories of the teachers before it.
+        path: Its directory; afterwards it holds sealed stores, and for rankers a fitted model.
+
+    Returns:
+        Facts for the report.
+    """
+    if spec.type == "recommender":
+        return _recommender(recipe, spec, split, knowledge, path)
+    if spec.type == "ensemble":
+        return _ensemble(recipe, spec, split, earlier, path)
+    teacher = TEACHERS[spec.type].load()(**spec.parameters)
+    return dict(teacher.teach(split, path, name=spec.id) or {})
+
+
+def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> dict[str, Any]:
+    assert spec.model is not None
+    model, facts = _fit(spec, split, knowledge, spec.training, path / "fit", spec.id)
+    model.save(path / "model")
+    for fold, folds in _folds(spec, split.n_users):
+        rest = without_users(split, folds == fold)
+        _fit(spec, rest, knowledge, spec.training, path / f"fit-{fold}", f"{spec.id}, fold {fold + 1}")[0].save(path / f"fold-{fold}")
+    if isinstance(model, VectorModel):
+        tensors = {"items": model.item_vectors()}
+        WeightsStore.write(path / "weights", spec.id, spec.model.digest(), split.fingerprint, tensors)
+    if recipe.labels(spec):
+        RecommenderTeacher(_labeller(spec, split.n_users, path), name=spec.id).label(split, path / "rankings", k=spec.k)
+    return facts
+
+
+def _fit(
+    spec: TeacherSpec, split: Split, knowledge: Knowledge, training: Training, directory: Path, label: str
+) -> tuple[RankingModel, dict[str, Any]]:
+    fitted = fit(
+        spec.model, split, spec.objectives or [CrossEntropy()],  # type: ignore[arg-type]
+        knowledge=knowledge, training=training, directory=directory, label=label,
+    )  # fmt: skip
+    return fitted.model, {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
+
+
+def _folds(spec: TeacherSpec, n_users: int) -> list[tuple[int, Any]]:
+    return [(fold, folds_of_users(n_users, spec.folds)) for fold in range(spec.folds)] if spec.folds > 1 else []
+
+
+def _labeller(spec: TeacherSpec, n_users: int, path: Path) -> RankingModel:
+    """The model that labels: fitted on everything, or each user's fold model."""
+    if spec.folds < 2:
+        return load_model(path / "model")
+    models = [load_model(path / f"fold-{fold}") for fold in range(spec.folds)]
+    return OutOfFold(models, folds_of_users(n_users, spec.folds))
+
+
+def _ensemble(recipe: Recipe, spec: TeacherSpec, split: Split, earlier: dict[str, Path], path: Path) -> dict[str, Any]:
+    specs = {teacher.id: teacher for teacher in recipe.teachers}
+    members = {name: load_model(earlier[name] / "model") for name in spec.members}
+    ensemble = Ensemble.fit(members, split.valid, **spec.parameters)
+    ensemble.save_weights(path / "ensemble.json")
+    if recipe.labels(spec):
+        labellers = {name: _labeller(specs[name], split.n_users, earlier[name]) for name in spec.members}
+        RecommenderTeacher(ensemble.with_members(labellers), name=spec.id).label(split, path / "rankings", k=spec.k)
+    return {"weights": ensemble.weights_by_name(), "temperature": ensemble.temperature}
+
+
+def load_ranker(recipe: Recipe, name: str, places: dict[str, Path]) -> RankingModel:
+    """The fitted model of a recommender or ensemble teacher.
+
+    Args:
+        recipe: The recipe.
+        name: The teacher's id.
+        places: Directories of the teachers.
+
+    Raises:
+        ConfigError: That teacher does not rank.
+    """
+    spec = next(t for t in recipe.teachers if t.id == name)
+    if spec.type == "recommender":
+        return load_model(places[name] / "model")
+    if spec.type == "ensemble":
+        members = {member: load_model(places[member] / "model") for member in spec.members}
+        return Ensemble.load_weights(places[name] / "ensemble.json", members)
+    raise ConfigError(f"teacher {name!r} does not rank items")

@@ -1,0 +1,63 @@
+"""The report as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..files import write_text
+from ..registry import need
+from . import words
+from .charts import charts_of
+from .results import ReportData
+from .table import comparison_table
+from .verdict import judge
+
+__all__ = ["render_report", "write_report"]
+
+_HERE = Path(__file__).parent
+_FILTERS: dict[str, Callable[..., str]] = {
+    "count": words.count,
+    "duration": words.duration,
+    "metric": words.metric,
+    "signed": words.signed,
+}
+
+
+def write_report(data: ReportData, path: str | Path) -> Path:
+    """Write the page, atomically.
+
+    Args:
+        data: Results of a run; ``ReportData.read("results.json")`` reads them back.
+        path: The HTML file, or a directory that gets ``report.html``.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        MissingExtraError: The extra ``report`` is not installed.
+    """
+    path = Path(path)
+    target = path / "report.html" if path.is_dir() else path
+    write_text(target, render_report(data))
+    return target
+
+
+def render_report(data: ReportData) -> str:
+    """The page as text."""
+    jinja = need("jinja2", "report")
+    loader = jinja.FileSystemLoader(_HERE)
+    environment = jinja.Environment(
+        loader=loader, autoescape=True, undefined=jinja.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(_FILTERS)
+    text: str = environment.get_template("page.html.j2").render(
+        data=data,
+        verdict=judge(data),
+        table=comparison_table(data),
+        charts=charts_of(data),
+        style=(_HERE / "style.css").read_text(encoding="utf-8"),
+        total=sum(stage.seconds for stage in data.stages if not stage.cached),
+        longest=max((stage.seconds for stage in data.stages), default=0.0) or 1.0,
+    )
+    return text

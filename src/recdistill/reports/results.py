@@ -1,0 +1,188 @@
+"""What a run found out: the content of ``results.json``, from which a report can be made again at any time.
+
+The JSON form is the fields of :class:`ReportData`, one object each, names as here; a field with a default may be left
+out. Shares are between 0 and 1, times in seconds unless the name says otherwise, an interval is ``[low, high]``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import RunError
+from ..files import write_text
+
+__all__ = [
+    "Comparison",
+    "Curve",
+    "DataReport",
+    "Example",
+    "Interval",
+    "ReportData",
+    "Reproduce",
+    "Role",
+    "Row",
+    "Slice",
+    "Stage",
+    "Suggestion",
+]
+
+Interval = tuple[float, float]
+Role = Literal["teacher", "alone", "distilled", "served", "baseline"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Row(_Part):
+    """One line of the comparison: a model in its role."""
+
+    name: str = Field(description="unique, as shown, for example 'SASRec 32, distilled'")
+    role: Role = Field(description="'alone' and 'distilled' are the same student; 'served' is its bundle")
+    metrics: dict[str, float] = Field(description="mean over contexts and seeds by name, for example 'NDCG@10'")
+    intervals: dict[str, Interval] = Field({}, description="95 % interval of each mean")
+    seeds: int = Field(1, ge=1, description="trainings that the mean is over")
+    parameters: int | None = None
+    bytes: int | None = Field(None, description="size on disk")
+    latency_ms: float | None = Field(None, description="median of one recommendation on one core")
+    transfer_ratio: float | None = Field(None, description="(this - alone) / (teacher - alone)")
+    transfer_interval: Interval | None = None
+    overlap: float | None = Field(None, description="share of the teacher's top 10 that is in this model's top 10")
+    note: str = ""
+
+
+class Comparison(_Part):
+    """Paired difference of two rows on the same contexts: ``better`` minus ``than``."""
+
+    better: str = Field(description="name of a row")
+    than: str = Field(description="name of another row")
+    metric: str
+    difference: float
+    low: float
+    high: float
+
+
+class Curve(_Part):
+    """One quantity over the epochs of one training."""
+
+    run: str = Field(description="for example 'distilled'")
+    term: str = Field(description="'loss: NAME' for each loss term, or a validation metric")
+    epochs: tuple[float, ...]
+    values: tuple[float | None, ...] = Field(description="mean over seeds")
+    low: tuple[float | None, ...] = Field((), description="lowest of the seeds, or empty")
+    high: tuple[float | None, ...] = ()
+
+
+class Slice(_Part):
+    """The metric on a part of the test contexts."""
+
+    name: str = Field(description="for example 'head', 'tail', 'cold'")
+    meaning: str = Field("", description="for example 'target among the 20 % most popular items'")
+    contexts: int
+    values: dict[str, float] = Field(description="by name of row")
+    intervals: dict[str, Interval] = {}
+
+
+class Suggestion(_Part):
+    """A recommended item; ``hit`` if it is what the user took next."""
+
+    title: str
+    hit: bool = False
+
+
+class Example(_Part):
+    """What each model recommends to one user."""
+
+    history: tuple[str, ...] = Field(description="titles, oldest first")
+    target: str | None = Field(None, description="what the user took next")
+    lists: dict[str, tuple[Suggestion, ...]] = Field(description="by name of row")
+
+
+class DataReport(_Part):
+    """The data and what happened to it."""
+
+    name: str
+    read: int = Field(description="rows read")
+    kept: int
+    dropped: dict[str, int] = Field({}, description="rows by reason")
+    users: int
+    items: int
+    split: str = Field(description="how it was divided")
+    parts: dict[str, int] = Field({}, description="events or contexts in each part of the split")
+    licence: str = ""
+
+
+class Stage(_Part):
+    """Time of one stage of the recipe."""
+
+    name: str
+    seconds: float
+    cached: bool = Field(False, description="taken over from an earlier run; the time is that of the earlier run")
+
+
+class Reproduce(_Part):
+    """All that is needed to get the same numbers again."""
+
+    recipe: str = Field("", description="the YAML text")
+    commands: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
+    hardware: str = ""
+
+
+class ReportData(_Part):
+    """Results of one run."""
+
+    title: str
+    metric: str = Field("NDCG@10", description="the metric of verdict and charts")
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...] = Field(
+        (), description="paired, at least distilled against alone and baselines"
+    )
+    curves: tuple[Curve, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    examples: tuple[Example, ...] = ()
+    data: DataReport | None = None
+    stages: tuple[Stage, ...] = ()
+    reproduce: Reproduce = Reproduce()
+
+    def of_role(self, role: Role) -> Row | None:
+        """The first row in this role that has the metric; of teachers and baselines the best one."""
+        rows = [row for row in self.rows if row.role == role and self.metric in row.metrics]
+        if role in ("teacher", "baseline"):
+            return max(rows, key=lambda row: row.metrics[self.metric], default=None)
+        return rows[0] if rows else None
+
+    def comparison(self, better: Row, than: Row) -> Comparison | None:
+        """The paired difference of two rows on the metric, if it was computed, either way round."""
+        for c in self.comparisons:
+            if c.metric == self.metric and (c.better, c.than) == (better.name, than.name):
+                return c
+            if c.metric == self.metric and (c.than, c.better) == (better.name, than.name):
+                return Comparison(
+                    better=c.than, than=c.better, metric=c.metric, difference=-c.difference, low=-c.high, high=-c.low
+                )
+        return None
+
+    def write(self, path: str | Path) -> None:
+        """Write the JSON form, atomically."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: str | Path) -> ReportData:
+        """Read the JSON form.
+
+        Raises:
+            RunError: There is no such file, or it is of another form; the first wrong field is named.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise RunError(f"cannot be read ({error.strerror})", where=path, hint="run the recipe first") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise RunError(f"{place or 'the file'}: {first['msg']}", where=path, hint="run the recipe again") from None

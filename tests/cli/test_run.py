@@ -1,0 +1,158 @@
+"""Runs: from a recipe to recommendations, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .conftest import RECIPE, Invoke
+
+
+@pytest.fixture
+def run(finished: Path, here: Path) -> Path:
+    """A finished run in the working directory, free to be changed."""
+    shutil.copytree(finished, here / "runs" / "films")
+    return Path("runs/films")
+
+
+def test_run_prints_table_verdict_and_next_command(call: Invoke, run: Path) -> None:
+    result = call("run", "films.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "is up to date" in result.stderr
+    assert "runs/films/report.html" in result.stdout
+    assert 'recdistill recommend runs/films --history "' in result.stdout
+
+
+def test_next_command_works(call: Invoke, run: Path) -> None:
+    line = next(line for line in call("report", run, "-o", "page.html").stdout.splitlines() if "page.html" in line)
+    assert Path(line.split()[-1]).stat().st_size > 10_000
+    printed = call("evaluate", run).stdout
+    history = printed.partition('--history "')[2].partition('"')[0]
+    assert call("recommend", run, "--history", history).exit_code == 0
+
+
+def test_train_prints_validation_only(call: Invoke, run: Path) -> None:
+    result = call("train", "films.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "ndcg@10" in result.stdout
+    assert "alone" in result.stdout
+    assert "distilled" in result.stdout
+
+
+def test_evaluate_again_with_another_metric(call: Invoke, run: Path) -> None:
+    result = call("evaluate", run, "--set", "evaluate.metric=recall@10", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["metric"].lower() == "recall@10"
+    assert "teach/large took" not in result.stderr
+
+
+def test_recommend(call: Invoke, run: Path) -> None:
+    result = call("recommend", run, "--history", "Toy Story (1995); Heat (1995)", "-n", "3")
+    assert result.exit_code == 0
+    assert "after Toy Story (1995) · Heat (1995)" in result.stdout
+    assert " ms (median of 20 calls)" in result.stdout
+
+
+def test_recommend_as_json_from_the_bundle_itself(call: Invoke, run: Path) -> None:
+    answer = json.loads(call("recommend", run / "bundle", "-H", "toy story", "-H", "6", "-n", "4", "--json").stdout)
+    assert [item["title"] for item in answer["history"]] == ["Toy Story (1995)", "Heat (1995)"]
+    assert len(answer["recommendations"]) == 4
+    assert not {"1", "6"} & {item["item"] for item in answer["recommendations"]}
+
+
+def test_recommend_without_history_is_what_is_popular(call: Invoke, run: Path) -> None:
+    assert call("recommend", run).stdout.startswith("popular")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["recommend", "nowhere"], "no such bundle"),
+        (["recommend", "."], "is not a bundle"),
+        (["recommend", "runs/films", "--history", "Toy Storry (1995)"], "did you mean 'Toy Story (1995)'"),
+        (["report", "nowhere"], "results.json"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["run", "nowhere.yaml"], "recdistill init"),
+        (["train", "films.yaml", "--set", "student"], "not of the form key=value"),
+        (["run", "films.yaml", "--set", "student.model.heads=3"], "heads=3 does not divide dim=8"),
+        (["run", "films.yaml", "--set", "title.deep=1"], "nothing to set"),
+        (["run", "films.yaml", "--set", "data.log=ratngs.csv"], "ratngs.csv"),
+        (["run", "films.yaml", "--set", "data.columns={user: usrId}", "--out", "x"], "did you mean 'userId'?"),
+        (["run", "films.yaml", "--set", "title=other", "--out", "runs/films"], "holds the results of 'films'"),
+        (["run", "films.yaml", "--out", "."], "is not empty and holds no run"),
+        (["run", "films.yaml", "--set", "data.cleaning.min_user_events=999", "--out", "y"], "were dropped"),
+    ],
+)
+def test_bad_input_is_one_line(call: Invoke, run: Path, arguments: list[str], says: str) -> None:
+    result = call("-q", *arguments)
+    assert result.exit_code == 2, result.stderr
+    assert says in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "blocks: 1}\n    training: {epochs: 2}",
+            "blocs: 1}",
+            "films.yaml:8: teachers.0.model.blocs: unknown",
+        ),
+        ("type: soft-labels", "type: soft-label", "films.yaml:18"),
+        ("teacher: large", "teacher: larg", "did you mean 'large'?"),
+        ("epochs: 2", "epochs: two", "valid integer"),
+        ("teachers:", "techers:", "did you mean 'teachers'?"),
+        ("title: films", "title: films\ntitle: films", "films.yaml:2: key 'title' stands twice"),
+        ("title: films", "title: [films", "not valid YAML"),
+        ("type: recommender", "type: recomender", "did you mean 'recommender'?"),
+        ("data:", "- data:", "films.yaml"),
+    ],
+)
+def test_wrong_recipe_names_file_line_and_nearest_key(call: Invoke, here: Path, old: str, new: str, says: str) -> None:
+    (here / "films.yaml").write_text(RECIPE.replace(old, new, 1), encoding="utf-8")
+    result = call("run", "films.yaml")
+    assert result.exit_code == 2, result.stderr
+    assert says in result.stderr
+    assert result.stderr.startswith("error: films.yaml")
+    assert result.stderr.count("\n") == 1
+
+
+def test_missing_extra_is_named(call: Invoke, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recdistill.registry import Component
+
+    def missing(self: Component) -> object:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("recdistill.registry.import_module", lambda name: missing)
+    monkeypatch.setattr("recdistill.registry.getattr", lambda module, name: module(None), raising=False)
+    result = call("run", "films.yaml")
+    assert result.exit_code == 2
+    assert "pip install 'recdistill[" in result.stderr
+
+
+def test_broken_bundle(call: Invoke, run: Path) -> None:
+    table = run / "bundle" / "items.parquet"
+    table.write_bytes(table.read_bytes()[:-10])
+    result = call("recommend", run)
+    assert result.exit_code == 2
+    assert "items.parquet" in result.stderr
+
+
+def test_unfinished_run_has_no_bundle(call: Invoke, run: Path) -> None:
+    shutil.rmtree(run / "bundle")
+    result = call("recommend", run)
+    assert result.exit_code == 2
+    assert "no bundle yet" in result.stderr
+
+
+def test_run_that_is_locked(call: Invoke, run: Path) -> None:
+    from recdistill.recipes.stages import Stages
+
+    with Stages(run).lock():
+        result = call("run", "films.yaml")
+    assert result.exit_code == 2
+    assert "another process" in result.stderr
