@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     args = parser.parse_args()
     if args.command == "where":
-        import recbole
+        import recbole  # type: ignore[import-not-found]
 
         say(event="where", path=str(Path(recbole.__file__).parent / "dataset_example" / "ml-100k"))
         return

@@ -1,8 +1,8 @@
 """recdistill's half of ``bench_recbole.py``: the same commands as ``recbole_side.py``, the same JSON lines.
 
-    python recdistill_side.py generate DATA --vectors FILE     # a log for the evaluation, and the factors behind it
-    python recdistill_side.py sasrec DATA --target NDCG --lists FILE --seed 0
-    python recdistill_side.py evaluation DATA --vectors FILE
+python recdistill_side.py generate DATA --vectors FILE     # a log for the evaluation, and the factors behind it
+python recdistill_side.py sasrec DATA --lists FILE --seed 0 …
+python recdistill_side.py evaluation DATA --vectors FILE
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from recbole_side import TOPK, peak_mb, say
 
+from recbole_side import TOPK, peak_mb, say
 from recdistill.data import LeaveLastOut, Split, read_recbole
 from recdistill.evaluation import metric_values, rank
 
@@ -52,7 +52,7 @@ def load(data: Path) -> Split:
 
 
 def sasrec(args: argparse.Namespace) -> None:
-    """Train until validation reaches the target, and score the lists of the other side on our validation targets."""
+    """Train and validate as often as asked, and score the lists of the other side on our validation targets."""
     start = time.perf_counter()
     from recdistill.models import SASRec
     from recdistill.training import Training, fit

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from recdistill.cli.components import tables
 from recdistill.config import Config
+from recdistill.models import ModelConfig
 from recdistill.registry import Component, Components
 
 from .parameters import cell, prose, table
@@ -43,7 +44,9 @@ def _kind(kind: str, found: Components) -> str:
 
 
 def _details(component: Component) -> str:
+    """The parameters, if it has any: of the class itself, or of the class of its ``config``."""
     loaded: Any = component.load()
-    if not (isinstance(loaded, type) and issubclass(loaded, Config)):
-        return ""
-    return f"### {component.name}\n\n{prose(loaded)}\n\n{table(loaded)}"
+    for config in (loaded, get_type_hints(loaded).get("config")):
+        if isinstance(config, type) and issubclass(config, Config) and config is not ModelConfig:
+            return f"### {component.name}\n\n{prose(config)}\n\n{table(config)}"
+    return ""

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from recdistill.config import Config
 from recdistill.data import SPLITS
+from recdistill.objectives.schedule import Schedule
 
 __all__ = ["cell", "prose", "table"]
 
@@ -38,7 +39,7 @@ def prose(thing: Any) -> str:
     text = inspect.cleandoc(thing.__doc__ or "")
     text = re.split(r"^(?:Attributes|Args|Returns|Raises):$", text, maxsplit=1, flags=re.MULTILINE)[0]
     text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
-    return re.sub(r"(?<![<\w(])(https?://[^\s),]+[^\s),.])", r"<\1>", text).strip()
+    return re.sub(r"(?<!\]\()(?<![<\w])(https?://[^\s),]+[^\s),.])", r"<\1>", text).strip()
 
 
 def cell(text: str) -> str:
@@ -69,6 +70,8 @@ def _name(annotation: Any) -> str:
         return _name(inside[0])
     if annotation is Config:
         return "component"
+    if annotation is Schedule:
+        return "number or schedule"
     return str(getattr(annotation, "name", "") or getattr(annotation, "__name__", annotation))
 
 
@@ -78,6 +81,8 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is PydanticUndefined:
         value = field.default_factory() if field.default_factory else None  # type: ignore[call-arg]
+    if isinstance(value, Schedule):
+        return f"`{value.start}`"
     if isinstance(value, Config):
         return f"`{value.name}`" if value.name in SPLITS else "as below"
     if isinstance(value, list | tuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recdistill.config import Config
 from recdistill.data import Cleaning
+from recdistill.objectives.schedule import Schedule
 from recdistill.recipes.schema import BundleSpec, DataSpec, EvaluateSpec, Recipe, StudentSpec, TeacherSpec, TrainSpec
 from recdistill.training import Training
 
@@ -19,6 +20,7 @@ _PARTS: tuple[tuple[str, type[Config]], ...] = (
     ("student", StudentSpec),
     ("student.alone and student.distilled", TrainSpec),
     ("training", Training),
+    ("weight of an objective", Schedule),
     ("evaluate", EvaluateSpec),
     ("bundle", BundleSpec),
 )

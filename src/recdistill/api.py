@@ -183,11 +183,18 @@ def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **setti
     from .compression import write_bundle
 
     dataset = data.dataset if isinstance(data, Split) else data
-    return write_bundle(model, dataset, path, **settings)
+    place: Path = write_bundle(model, dataset, path, **settings)
+    return place
 
 
 def _teach_ranking(
-    config: ModelConfig, data: Split, place: Path, name: str, k: int, knowledge: Knowledge | None, training: Training | None
+    config: ModelConfig,
+    data: Split,
+    place: Path,
+    name: str,
+    k: int,
+    knowledge: Knowledge | None,
+    training: Training | None,
 ) -> Knowledge:
     from .models import load_model
 

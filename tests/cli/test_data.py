@@ -123,7 +123,7 @@ def test_large_data_get_sampled_softmax_and_one_seed(monkeypatch: pytest.MonkeyP
     (here / "big.yaml").write_text(draft(dataset, "ratings.csv", "movies.csv", here).text, encoding="utf-8")
     recipe = load_recipe(here / "big.yaml")
     assert recipe.seeds == [0]
-    assert type(recipe.data.split).name == "global-temporal"
+    assert recipe.model_dump(mode="json")["data"]["split"]["type"] == "global-temporal"
     assert recipe.student.distilled.training.negatives == recipe.teachers[-1].training.negatives == 4096
     assert recipe.data.cleaning.min_item_events == 5
 

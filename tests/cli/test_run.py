@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recdistill.files import read_json, write_json
+
 from .conftest import RECIPE, Invoke
 
 
@@ -15,6 +17,8 @@ from .conftest import RECIPE, Invoke
 def run(finished: Path, here: Path) -> Path:
     """A finished run in the working directory, free to be changed."""
     shutil.copytree(finished, here / "runs" / "films")
+    mark = here / "runs" / "films" / "recipe.json"
+    write_json(mark, read_json(mark) | {"base": "../.."})  # the recipe that lies here is the same
     return Path("runs/films")
 
 

@@ -31,10 +31,10 @@ COMMANDS = {
 class _Commands(TyperGroup):
     """A group that imports a command when it is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         function = getattr(import_module(f".{cmd_name}", __package__), cmd_name)

@@ -18,7 +18,7 @@ __all__ = ["data", "dataset_facts"]
 
 
 def data(
-    files: Annotated[list[str], typer.Argument(metavar="RECIPE_OR_LOG [ITEMS]", help="A recipe, or a log and its items.")],
+    files: Annotated[list[str], typer.Argument(metavar="RECIPE_OR_LOG [ITEMS]", help="A recipe, or a log and items.")],
     columns: Columns = None,
     item_columns: ItemColumns = None,
     quarantine: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV to write unusable rows into.")] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,10 @@ import typer
 
 from .options import Overrides
 
-__all__ = ["demo"]
+__all__ = ["RECIPE", "demo"]
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "movies.yaml"
+"""The recipe of the demo, which is inside the package."""
 
 
 def demo(
@@ -24,6 +26,4 @@ def demo(
     from ..recipes import load_recipe, run_recipe
     from .output import show_results
 
-    with as_file(files("recdistill.recipes") / "movies.yaml") as path:
-        recipe = load_recipe(path, tuple(overrides or ()))
-    show_results(run_recipe(recipe, out), out)
+    show_results(run_recipe(load_recipe(RECIPE, tuple(overrides or ())), out), out)

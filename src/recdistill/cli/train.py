@@ -26,7 +26,7 @@ def train(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> N
     run = Run(loaded, run_directory(loaded.title, out))
     run.claim()
     with run.stages.lock():
-        trainings = run.trainings()
+        trainings = run.trainings
     _print(trainings, loaded.seeds)
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ..data.dataset import Contexts
 from ..errors import BundleError, nearest
-from ..models.base import RankingModel, VectorModel
+from ..models.base import Floats, RankingModel, VectorModel
+from ..models.fism import FISMModel
 from ..serving.manifest import Kind
 from .graph import gru_graph, sasrec_graph
 from .linear import fold_in, item_to_item
@@ -63,6 +64,9 @@ def form_of(
         return _item_to_item_form(model, popularity, precision, neighbours)
     if isinstance(model, VectorModel) and not getattr(config, "sequential", True):
         return Form("fold-in", *_vectors(model, _ANY_LENGTH, precision, {"gram": fold_in(model, users)}))
+    if isinstance(model, FISMModel):
+        seen = _named("seen_vectors", pack(model.tensors()["seen"], precision), "seen_scales")
+        return Form("fading", *_vectors(model, model.config.max_length, precision, seen | {"ages": _fading(model)}))
     if isinstance(model, VectorModel) and config.name in _ENCODERS:
         length = config.max_length  # type: ignore[attr-defined]
         return Form("sequence", *_vectors(model, length, precision), encoder=_ENCODERS[config.name](model, precision))
@@ -89,8 +93,16 @@ def _item_to_item_form(
     return Form("item-to-item", 0, _ANY_LENGTH, arrays)
 
 
-def _named(name: str, packed: Packed) -> dict[str, npt.NDArray[Any]]:
-    return {name: packed.values} | ({} if packed.scales is None else {"scales": packed.scales})
+def _fading(model: FISMModel) -> Floats:
+    """Weights of the events of a history by its length - 1 and their age: float32 ``[max_length, max_length]``."""
+    weights = (model.scale * model.ages(model.config.max_length)).detach().cpu().numpy()
+    length = len(weights)
+    place = np.arange(length)[:, None] - np.arange(length)  # row: the newest event, column: age
+    return np.where(place >= 0, np.take_along_axis(weights, np.maximum(place, 0), 1), 0.0).astype(np.float32)
+
+
+def _named(name: str, packed: Packed, scales: str = "scales") -> dict[str, npt.NDArray[Any]]:
+    return {name: packed.values} | ({} if packed.scales is None else {scales: packed.scales})
 
 
 def _sasrec(model: VectorModel, precision: Precision) -> bytes:

@@ -115,14 +115,17 @@ def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precis
     graph = _Graph(precision)
     length = graph.add("Shape", "vectors", start=1, end=2)
     place = graph.add("Slice", graph.real(weights["place"]), graph.exact([0]), length, graph.exact([0]))
+    future = graph.exact(np.triu(np.full((max_length, max_length), -1e9), 1), np.float32)
+    both = graph.add("Concat", length, length, axis=0)
+    mask = graph.add("Slice", future, graph.exact([0, 0]), both, graph.exact([0, 1]))
     x = graph.add("Add", graph.add("Mul", "vectors", graph.exact(dim**0.5, np.float32)), place)
     x = graph.shape(x, -1, dim)  # events of all rows below each other: a product and its bias become one operation
     for block in range(blocks):
         own = {k.removeprefix(f"blocks.{block}."): v for k, v in weights.items() if k.startswith(f"blocks.{block}.")}
         if block < blocks - 1:
-            x = graph.add("Add", x, _attend_all(graph, x, length, own, heads, max_length))
+            x = graph.add("Add", x, _attend_all(graph, x, length, mask, own, heads))
         else:
-            x = _attend_newest(graph, x, length, own, heads, max_length)
+            x = _attend_newest(graph, x, length, mask, own, heads)
         wide = graph.add("Gelu", graph.linear(graph.norm(x, own, "norm_feed"), own["up.weight"], own["up.bias"]))
         x = graph.add("Add", x, graph.linear(wide, own["down.weight"], own["down.bias"]))
     if not blocks:
@@ -130,7 +133,7 @@ def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precis
     return graph.model(graph.norm(x, weights, "norm"), dim)
 
 
-def _attend_all(graph: _Graph, x: str, length: str, own: Weights, heads: int, max_length: int) -> str:
+def _attend_all(graph: _Graph, x: str, length: str, mask: str, own: Weights, heads: int) -> str:
     """Causal attention at every place, in the form in which the network computes it: ``[events, dim]``."""
     dim = own["out.weight"].shape[0]
     width = dim // heads
@@ -141,15 +144,12 @@ def _attend_all(graph: _Graph, x: str, length: str, own: Weights, heads: int, ma
     part = [graph.add("Gather", joint, graph.exact(i), axis=2) for i in range(3)]
     query, value = (graph.add("Transpose", part[i], perm=[0, 2, 1, 3]) for i in (0, 2))
     logits = graph.add("MatMul", query, graph.add("Transpose", part[1], perm=[0, 2, 3, 1]))
-    future = np.triu(np.full((max_length, max_length), -1e9), 1)
-    ends = graph.add("Concat", length, length, axis=0)
-    mask = graph.add("Slice", graph.exact(future, np.float32), graph.exact([0, 0]), ends, graph.exact([0, 1]))
     mixed = graph.add("MatMul", graph.add("Softmax", graph.add("Add", logits, mask)), value)
     joined = graph.shape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), -1, dim)
     return graph.linear(joined, own["out.weight"], own["out.bias"])
 
 
-def _attend_newest(graph: _Graph, x: str, length: str, own: Weights, heads: int, max_length: int) -> str:
+def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, heads: int) -> str:
     """Attention and residual of the newest event alone: ``[batch, dim]``.
 
     With one query, the maps of keys and values move to the other side of the sums over the events ``x_j``: for each
@@ -170,10 +170,9 @@ def _attend_newest(graph: _Graph, x: str, length: str, own: Weights, heads: int,
     seen, newest = graph.norm(rows, own, "norm_attention"), graph.newest(rows)
     query = graph.shape(graph.linear(graph.norm(newest, own, "norm_attention"), ask, ask_bias), -1, heads, dim)
     logits = graph.add("MatMul", seen, graph.add("Transpose", query, perm=[0, 2, 1]))  # [batch, length, heads]
-    places = graph.add("Slice", graph.exact(np.arange(max_length)), graph.exact([0]), length, graph.exact([0]))
-    padding = graph.add("Unsqueeze", graph.add("Greater", places, graph.shape("last", -1, 1)), graph.exact([2]))
-    logits = graph.add("Where", padding, graph.exact(-1e9, np.float32), logits)
-    shares = graph.add("Transpose", graph.add("Softmax", logits, axis=1), perm=[0, 2, 1])
+    hidden = graph.add("Unsqueeze", graph.add("Gather", mask, "last"), graph.exact([2]))
+    shares = graph.add("Softmax", graph.add("Add", logits, hidden), axis=1)
+    shares = graph.add("Transpose", shares, perm=[0, 2, 1])
     mixed = graph.shape(graph.add("MatMul", shares, seen), -1, heads * dim)
     return graph.add("Add", newest, graph.linear(mixed, answer, own["out.bias"] + own["out.weight"] @ bv))
 

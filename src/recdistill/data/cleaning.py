@@ -123,10 +123,12 @@ class Events:
 
     def keep(self, which: Mask | npt.NDArray[np.int64]) -> Self:
         """Some events, by mask or by index."""
-        if which.dtype == np.bool_ and which.all():
-            return self
+        if which.dtype == np.bool_:
+            if which.all():
+                return self
+            which = np.flatnonzero(which)
         arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: array[which] for name, array in arrays.items() if array is not None})
+        return replace(self, **{name: array.take(which) for name, array in arrays.items() if array is not None})
 
 
 def core(users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], min_user: int, min_item: int) -> Mask:

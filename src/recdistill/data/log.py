@@ -112,7 +112,7 @@ def by_user_and_time(events: Events) -> npt.NDArray[np.int64]:
 
 def _stable_order(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """As a stable argsort; that of polars is several times faster, and stable too, but does not promise it."""
-    order = pl.Series(keys).arg_sort().to_numpy()
+    order = pl.Series(keys).arg_sort().to_numpy().astype(np.int64)
     ordered = keys[order]
     if ((ordered[1:] == ordered[:-1]) & (order[1:] < order[:-1])).any():
         return np.argsort(keys, kind="stable")

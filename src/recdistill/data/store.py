@@ -75,7 +75,7 @@ def load_split(path: str | Path) -> Split:
         _ragged("log", tensors),
         described["name"],
         described["report"],
-        tuple(described["types"]),
+        tuple(described.get("types", ())),
     )
     split = Split(
         dataset, _ragged("train", tensors), _contexts("valid", tensors), _contexts("test", tensors), described["method"]

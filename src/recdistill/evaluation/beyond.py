@@ -53,7 +53,7 @@ def diversity(ranked: Items, k: int, vectors: Any) -> Values:
     r"""Intra-list diversity of the first k: mean of 1 - cosine over all pairs of items.
 
     From Smyth and McClave 2001, https://doi.org/10.1007/3-540-44593-5_25. For m unit vectors that is
-    :math:`1 - (|\sum_i v_i|^2 - m) / (m (m - 1))`, so no pair is looked at. Items without a vector (zeros) are left out.
+    :math:`1 - (|\sum_i v_i|^2 - m) / (m (m - 1))`, so no pair is looked at. Items without a vector are left out.
 
     Args:
         ranked: int32 ``[n, depth]``, -1 for none.

@@ -47,7 +47,7 @@ def hits(ranked: npt.NDArray[np.int32], targets: Sequences) -> Hits:
 
 def hit_rate(h: Hits, k: int) -> Values:
     """HR@k: 1 if any of the first k items is relevant."""
-    return h.at[:, :k].any(axis=1) * 1.0
+    return np.where(h.at[:, :k].any(axis=1), 1.0, 0.0)
 
 
 def recall(h: Hits, k: int) -> Values:
@@ -83,7 +83,8 @@ def average_precision(h: Hits, k: int) -> Values:
     r"""MAP@k: :math:`\sum_{r \le k} h_r \cdot \mathrm{Precision@}r \,/ \min(R, k)`."""
     found = h.at[:, :k]
     precisions = found.cumsum(axis=1) / np.arange(1, found.shape[1] + 1)
-    return (found * precisions).sum(axis=1) / np.clip(h.relevant, 1, k)
+    total: Values = (found * precisions).sum(axis=1) / np.clip(h.relevant, 1, k)
+    return total
 
 
 METRICS: Mapping[str, Callable[[Hits, int], Values]] = MappingProxyType(

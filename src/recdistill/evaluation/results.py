@@ -238,9 +238,9 @@ class Evaluation:
     def _model(self, model: str | None) -> str:
         if model is None and len(self.ranked) == 1:
             return next(iter(self.ranked))
-        if model not in self.ranked:
-            raise ConfigError("which model?" if model is None else f"no model is called {model!r}",
-                              key=("model",), hint=nearest(model or "", self.ranked))  # fmt: skip
+        if model is None or model not in self.ranked:
+            what = "several models were evaluated" if model is None else f"no model is called {model!r}"
+            raise ConfigError(what, key=("model",), hint=nearest(model or "", self.ranked))
         return model
 
     def _teacher(self) -> str:

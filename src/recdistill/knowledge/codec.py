@@ -1,11 +1,11 @@
 """How rankings become fixed-size records of at most 4 bytes per (item, score) pair.
 
 A record is six float16 numbers (lowest and highest listed log-probability, three tails, confidence), then item codes,
-then scores. Item codes have as many bits as the catalogue needs, cut into planes of 16, 8, 4, 2 and 1 bits, each plane
-stored whole. Scores are float16, or levels between the row's lowest and highest log-probability: 256, or 64 where a
+then scores. Item codes have 8, 16, 20, 22 or 24 bits as the catalogue needs, cut into planes of 16, 8, 4, 2 and 1 bits,
+each plane stored whole. Scores are float16, or levels between the row's lowest and highest log-probability: 256, or 64 where a
 catalogue of more than 4,194,303 items leaves no more room.
 
-Measured in bytes per pair at k = 50: 3.24 up to 65,535 items, 3.76 up to 1,048,575, 4.0 up to 16,777,215.
+In bytes per pair at k = 50: 3.24 up to 65,535 items, 3.76 up to 1,048,575, 4.0 up to 16,777,215.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 ScoreType = Literal["uint8", "float16"]
 
+_ITEM_BITS = (8, 16, 20, 22, 24, 31)
+"""Choices that take few planes."""
 _EXTRAS = 12
 _LOWEST = -60_000.0
 """Just inside float16."""
@@ -51,8 +53,7 @@ class Codec:
     @property
     def item_bits(self) -> int:
         """Bits of an item code."""
-        needed = self.n_items.bit_length()
-        return 8 if needed <= 8 else max(16, needed)
+        return next(bits for bits in _ITEM_BITS if self.n_items < 1 << bits)
 
     @property
     def score_bits(self) -> int:
@@ -138,23 +139,23 @@ def _pack(codes: npt.NDArray[np.uint32], bits: int, out: Bytes) -> None:
 
 
 def _squeeze(values: Bytes, width: int) -> Bytes:
-    """Several values of ``width`` bits into each byte, the first one lowest."""
+    """Values of ``width`` bits into bytes: the first part of a row lowest, the next part above it, and so on.
+
+    Parts rather than neighbours share bytes, so that both ways are few operations on long stretches.
+    """
     per = 8 // width
     n, k = values.shape
-    padded = np.zeros((n, -(-k // per) * per), dtype=np.uint8)
+    size = -(-k // per)
+    padded = np.zeros((n, size * per), dtype=np.uint8)
     padded[:, :k] = values
-    shifted = padded.reshape(n, -1, per) << _shifts(width)
-    return np.asarray(np.bitwise_or.reduce(shifted, axis=2), dtype=np.uint8)
+    shifted = padded.reshape(n, per, size) << np.arange(0, 8, width, dtype=np.uint8)[:, None]
+    return np.asarray(np.bitwise_or.reduce(shifted, axis=1), dtype=np.uint8)
 
 
 def _spread(packed: Bytes, k: int, width: int) -> Bytes:
     """The values that :func:`_squeeze` put together: uint8 ``[n, k]``."""
-    values = (packed[:, :, None] >> _shifts(width)) & np.uint8((1 << width) - 1)
-    return values.reshape(len(packed), -1)[:, :k]
-
-
-def _shifts(width: int) -> Bytes:
-    return np.arange(0, 8, width, dtype=np.uint8)
+    mask = np.uint8((1 << width) - 1)
+    return np.concatenate([(packed >> np.uint8(shift)) & mask for shift in range(0, 8, width)], axis=1)[:, :k]
 
 
 def _unpack(packed: Bytes, k: int, bits: int) -> Ints:
@@ -163,5 +164,8 @@ def _unpack(packed: Bytes, k: int, bits: int) -> Ints:
     for width, below, place in _planes(k, bits):
         block = packed[:, place]
         part = block.view("<u2") if width == 16 else block if width == 8 else _spread(block, k, width)
-        out |= part.astype(np.int32) << below
+        if below:
+            out |= part.astype(np.int32) << below
+        else:
+            out[:] = part
     return out

@@ -41,6 +41,20 @@ class Rankings:
     def __len__(self) -> int:
         return len(self.items)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Rankings:
+        """Some of the rankings."""
+        return Rankings(self.items[rows], self.logp[rows], self.tail[rows], self.confidence[rows])
+
+    @staticmethod
+    def none(n: int, k: int) -> Rankings:
+        """``n`` times no answer."""
+        return Rankings(
+            np.full((n, k), -1, dtype=np.int32),
+            np.full((n, k), -np.inf, dtype=np.float32),
+            np.full((n, len(TAIL_BETAS)), -np.inf, dtype=np.float32),
+            np.zeros(n, dtype=np.float32),
+        )
+
     def tail_at(self, temperature: float, n_items: int) -> Floats:
         """log Σ exp(logp / T) over the items not listed: float32 ``[n]``.
 
@@ -98,7 +112,8 @@ def rankings_of(scores: Floats, k: int, exclude: Sequences | None = None) -> Ran
 def _rank(scores: npt.NDArray[np.float64], items: npt.NDArray[np.int32], logp: Floats, tail: Floats) -> None:
     """Fill one chunk of the results."""
     k = min(items.shape[1], scores.shape[1])
-    scores -= _logsumexp(scores)[:, None]
+    total = _logsumexp(scores)
+    scores -= np.where(np.isneginf(total), 0.0, total)[:, None]
     first = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     first.sort(axis=1)  # so that equal scores are listed by index
     values = np.take_along_axis(scores, first, axis=1)

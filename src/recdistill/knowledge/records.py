@@ -120,9 +120,7 @@ class RecordsWriter:
 
     def _begin(self) -> None:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise KnowledgeError(
-                "this is not a knowledge store and not empty", where=self.path, hint="choose another place"
-            )
+            raise KnowledgeError("not empty and not a knowledge store", where=self.path, hint="choose another place")
         self.path.mkdir(parents=True, exist_ok=True)
         write_manifest(self.path / HEADER, self.header)
 

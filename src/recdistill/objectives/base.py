@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..data.dataset import Split
-from ..knowledge import Knowledge
+from ..errors import ConfigError, KnowledgeError
+from ..knowledge import EmbeddingsStore, Knowledge, RankingsStore, WeightsStore
 from ..models.neural import Batch, NeuralModel
 from .schedule import Schedule, Weight
 
-__all__ = ["FeatureObjective", "Objective", "ObjectiveConfig", "Scores", "ScoreObjective", "Targets", "TeacherRankings"]
+__all__ = ["FeatureObjective", "Objective", "ObjectiveConfig", "ScoreObjective", "Scores", "Targets", "TeacherRankings"]
 
 
 class Scores(Protocol):
@@ -32,8 +33,14 @@ class Scores(Protocol):
     def of(self, items: Tensor) -> Tensor:
         """Scores of some items: int64 ``[n, k]`` to float ``[n, k]``."""
 
-    def logsumexp(self, temperature: float = 1.0) -> Tensor:
-        """log Σ exp(score / temperature) over the catalogue: float ``[n]``; estimated where the softmax is sampled."""
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        """log Σ exp(score / temperature) over the catalogue: float ``[n]``; estimated where the softmax is sampled.
+
+        Args:
+            temperature: T.
+            without: int64 ``[n, k]``, items that are left out, -1 for none. What remains counts as a millionth of the
+                whole at least, so that its logarithm stays finite.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,11 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    @property
+    def weight(self) -> Schedule:
+        """Its weight over time."""
+        return self.config.weight
+
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
         """Look at student, data and knowledge once, before the first step; may add parameters that are trained along.
 
@@ -145,11 +157,26 @@ class FeatureObjective(Objective):
         """
 
 
-def the_only(stores: tuple[Any, ...], kind: str, key: tuple[str, ...] = ("teacher",)) -> Any:
-    """The single store, or an error that asks which of several teachers is meant."""
-    from ..errors import ConfigError
+Store = TypeVar("Store", RankingsStore, EmbeddingsStore, WeightsStore)
 
+
+def the_only(stores: tuple[Store, ...], fingerprint: str | None = None) -> Store:
+    """The single store of one kind.
+
+    Args:
+        stores: Those that fit so far, at least one.
+        fingerprint: Of the data that it must be about; None to take any.
+
+    Raises:
+        ConfigError: There are several; it asks which of the teachers is meant.
+        KnowledgeError: It is about other data.
+    """
+    store = stores[0]
     if len(stores) > 1:
-        names = ", ".join(store.manifest.teacher for store in stores)
-        raise ConfigError(f"several teachers left {kind} ({names})", key=key, hint="name one with teacher: NAME")
-    return stores[0]
+        names = ", ".join(other.manifest.teacher for other in stores)
+        what = f"several teachers left {store.kind} ({names})"
+        raise ConfigError(what, key=("teacher",), hint="name one with teacher: NAME")
+    if fingerprint is not None and store.manifest.dataset_fingerprint != fingerprint:
+        what = f"the {store.kind} by {store.manifest.teacher!r} are about other data"
+        raise KnowledgeError(what, where=store.path, hint="teach again with the present data")
+    return store

@@ -15,8 +15,9 @@ __all__ = ["BPR", "BPRLoss"]
 
 
 class BPR(ObjectiveConfig):
-    """``−log σ(z_label − z_negative)``, mean over uniformly sampled negatives (Rendle et al. 2009,
-    https://arxiv.org/abs/1205.2618), times the weight of the event. A sampled negative that is the label counts nothing.
+    """``−log σ(z_label − z_negative)``, mean over uniformly sampled negatives, times the weight of the event.
+
+    A sampled negative that is the label counts nothing. Rendle et al. 2009, https://arxiv.org/abs/1205.2618.
     """
 
     name: ClassVar[str] = "bpr"

@@ -19,11 +19,11 @@ __all__ = ["EmbeddingHint", "EmbeddingHintLoss"]
 
 
 class EmbeddingHint(ObjectiveConfig):
-    """``1 − cos(P v_i, e_i)`` or ``|P v_i − e_i|²``, mean over the items of a step (FitNets, Romero et al. 2015,
-    https://arxiv.org/abs/1412.6550, with item vectors as the hinted layer).
+    """``1 − cos(P v_i, e_i)``, or ``|P v_i − e_i|²`` per component, mean over the items of a step.
 
-    ``v`` are the student's item vectors, ``e`` the teacher's whitened item embeddings, ``P`` a linear map trained along and
-    dropped afterwards. Items are drawn uniformly over the catalogue, so that cold items learn their place too.
+    ``v`` are the student's item vectors, ``e`` the teacher's whitened item embeddings, ``P`` a linear map trained along
+    and dropped afterwards. Items are drawn uniformly over the catalogue, so that cold items learn their place too.
+    FitNets (Romero et al. 2015, https://arxiv.org/abs/1412.6550) with item vectors as the hinted layer.
     """
 
     name: ClassVar[str] = "embedding-hint"
@@ -44,7 +44,7 @@ class EmbeddingHintLoss(FeatureObjective):
     vectors: Tensor
 
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        store = the_only(knowledge.embeddings(self.config.teacher), "embeddings")
+        store = the_only(knowledge.embeddings(self.config.teacher), split.dataset.items.fingerprint)
         wanted = whiten(store.all(), self.config.dim)
         scale = wanted.shape[1] ** 0.5  # unit variance, so that the squared error of a zero map is 1 per component
         with torch.random.fork_rng(devices=[]):

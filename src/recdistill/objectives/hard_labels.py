@@ -17,11 +17,11 @@ __all__ = ["HardLabels", "HardLabelsLoss"]
 
 
 class HardLabels(ObjectiveConfig):
-    """Cross-entropy of the teacher's first ``k`` items, weighted by rank: ``confidence · Σ_r w_r (log Σ_j exp(z_j) − z_r)``.
+    """Cross-entropy of the teacher's first ``k`` items: ``confidence · Σ_r w_r (log Σ_j exp(z_j) − z_r)``.
 
     ``w_r ∝ exp(−r / decay)``, summing to 1: the position weight of Ranking Distillation
-    (Tang and Wang 2018, https://arxiv.org/abs/1809.07428). Scores of the teacher are not used, so it suits teachers whose
-    scores mean little.
+    (Tang and Wang 2018, https://arxiv.org/abs/1809.07428). Scores of the teacher are not used, so it suits teachers
+    whose scores mean little.
     """
 
     name: ClassVar[str] = "hard-labels"
@@ -40,8 +40,7 @@ class HardLabelsLoss(ScoreObjective):
     config: HardLabels
 
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        store = the_only(knowledge.rankings(self.config.teacher), "rankings")
-        self.teacher = store.manifest.teacher
+        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         known = targets.rankings[self.teacher or ""]

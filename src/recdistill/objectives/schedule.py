@@ -51,7 +51,7 @@ class Schedule(Config):
             case "cosine":
                 return self.end + (self.start - self.end) * (1 + math.cos(math.pi * way)) / 2
             case "decay":
-                return self.start * (self.end / self.start) ** way
+                return float(self.start * (self.end / self.start) ** way)
 
 
 def _number_is_constant(value: Any) -> Any:

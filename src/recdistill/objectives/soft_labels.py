@@ -15,7 +15,8 @@ from .base import ObjectiveConfig, ScoreObjective, Scores, Targets, the_only
 
 __all__ = ["SoftLabels", "SoftLabelsLoss"]
 
-_TINY = 1e-7
+_NEVER = -1e30
+"""Log-probability of what cannot be; finite, so that 0 · log 0 is 0 and no gradient is NaN."""
 
 
 class SoftLabels(ObjectiveConfig):
@@ -47,8 +48,7 @@ class SoftLabelsLoss(ScoreObjective):
     config: SoftLabels
 
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        store = the_only(knowledge.rankings(self.config.teacher), "rankings")
-        self.teacher = store.manifest.teacher
+        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -57,31 +57,19 @@ class SoftLabelsLoss(ScoreObjective):
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         known = targets.rankings[self.teacher or ""]
         t, k = self.config.temperature, self.config.k or known.items.shape[1]
-        teacher = known.logp[:, :k] / t
-        dropped = known.logp[:, k:] / t
-        student = scores.of(known.items[:, :k]) / t
+        items, absent = known.items[:, :k], known.logp[:, :k].isinf()
+        teacher = (known.logp[:, :k] / t).masked_fill(absent, _NEVER)
+        student = (scores.of(items) / t).masked_fill(absent, _NEVER)
         if self.config.tail:
-            tail = torch.logsumexp(torch.cat([known.tails[t][:, None], dropped], dim=1), dim=1)
-            divergence = _kl_with_tail(teacher, tail, student - scores.logsumexp(t)[:, None])
-        else:
-            divergence = _kl(
-                torch.log_softmax(teacher, 1), torch.log_softmax(student.masked_fill(teacher.isinf(), -torch.inf), 1)
-            )
-        return t * t * known.confidence * torch.where(known.confidence > 0, divergence, 0.0)
-
-
-def _kl_with_tail(teacher: Tensor, tail: Tensor, student: Tensor) -> Tensor:
-    """KL over listed items and one bucket. ``teacher``, ``tail`` unnormalised logs; ``student`` log-probabilities."""
-    total = torch.logaddexp(torch.logsumexp(teacher, dim=1), tail)
-    listed = _kl(teacher - total[:, None], student)
-    log_p = tail - total
-    listed_mass = student.masked_fill(teacher.isinf(), -torch.inf).exp().sum(1)
-    log_q = torch.log((1 - listed_mass).clamp_min(_TINY))
-    return listed + torch.where(log_p.isinf(), 0.0, log_p.exp() * (log_p.nan_to_num(neginf=0.0) - log_q))
+            dropped = torch.logsumexp(known.logp[:, k:] / t, dim=1)
+            teacher_tail = torch.logaddexp(known.tails[t], dropped).clamp_min(_NEVER)
+            student_tail = scores.logsumexp(t, without=items.masked_fill(absent, -1))
+            teacher = torch.cat([teacher, teacher_tail[:, None]], dim=1)
+            student = torch.cat([student, student_tail[:, None]], dim=1)
+        weight = known.confidence * ~absent[:, 0]
+        return t * t * weight * _kl(torch.log_softmax(teacher, dim=1), torch.log_softmax(student, dim=1))
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Σ p (log p − log q) over the last axis; items that the teacher gave no probability count nothing."""
-    absent = log_p.isinf()
-    difference = (log_p - log_q).masked_fill(absent, 0.0)
-    return (log_p.exp() * difference).sum(1)
+    """Σ p (log p − log q) over the last axis."""
+    return (log_p.exp() * (log_p - log_q)).sum(1)

@@ -10,9 +10,10 @@ import torch
 from pydantic import Field
 
 from ..data.dataset import Split
-from ..errors import KnowledgeError
+from ..errors import KnowledgeError, nearest
 from ..knowledge import Knowledge
 from ..models.neural import NeuralModel
+from ..models.text import whiten
 from .base import Objective, ObjectiveConfig, the_only
 
 __all__ = ["StartFrom", "StartFromTeacher"]
@@ -23,8 +24,8 @@ class StartFrom(ObjectiveConfig):
 
     From ``weights``: the leading singular directions of the teacher's item vectors, which keep most of its dot products
     (Eckart and Young 1936). From ``embeddings``: the leading principal components, whitened, of an encoder's item
-    embeddings. Both are scaled to the spread the student's own initial vectors have. There is no loss; ``weight`` blends:
-    1 replaces the initial vectors, 0.5 takes half of each.
+    embeddings. Both are scaled to the spread the student's own initial vectors have. There is no loss; ``weight``
+    blends: 1 replaces the initial vectors, 0.5 takes half of each.
     """
 
     name: ClassVar[str] = "start-from"
@@ -47,23 +48,21 @@ class StartFromTeacher(Objective):
         items = dict(model.named_parameters()).get("items")
         if items is None:
             raise KnowledgeError(f"{type(model).__name__} has no free item vectors to start from a teacher")
-        start = leading(self._vectors(knowledge), items.shape[1])
+        start = leading(self._vectors(split, knowledge, items.shape[1]), items.shape[1])
         if len(start) != len(items):
             raise KnowledgeError(f"the teacher has vectors for {len(start)} items, the student needs {len(items)}")
         weight = min(self.config.weight.at(self.config.weight.warmup), 1.0)
         scaled = torch.from_numpy(start).to(items) * (items.std() / max(float(start.std()), 1e-12))
         items.mul_(1 - weight).add_(scaled, alpha=weight)
 
-    def _vectors(self, knowledge: Knowledge) -> npt.NDArray[Any]:
+    def _vectors(self, split: Split, knowledge: Knowledge, dim: int) -> npt.NDArray[Any]:
         if self.config.kind == "embeddings":
-            vectors: npt.NDArray[Any] = the_only(knowledge.embeddings(self.config.teacher), "embeddings").all()
-            return vectors - vectors.mean(axis=0)
-        store = the_only(knowledge.weights(self.config.teacher), "weights")
-        tensors = store.tensors()
+            store = the_only(knowledge.embeddings(self.config.teacher), split.dataset.items.fingerprint)
+            return whiten(store.all(), dim)
+        tensors = the_only(knowledge.weights(self.config.teacher)).tensors()
         if self.config.tensor not in tensors:
-            raise KnowledgeError(
-                f"no tensor {self.config.tensor!r} among the weights", hint=f"there are: {', '.join(tensors)}"
-            )
+            hint = nearest(self.config.tensor, tensors)
+            raise KnowledgeError(f"no tensor {self.config.tensor!r} among the weights", hint=hint)
         return np.asarray(tensors[self.config.tensor])
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError, RecdistillError
+from ..errors import ConfigError, RecdistillError, RunError
+from ..files import read_json
 from .schema import Recipe
 
-__all__ = ["load_recipe", "parse_recipe"]
+__all__ = ["load_recipe", "parse_recipe", "recipe_of_run"]
 
 
 def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -33,6 +34,26 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     return parse_recipe(text, path, overrides)
 
 
+def recipe_of_run(directory: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe that a run directory was made with.
+
+    Args:
+        directory: The run directory.
+        overrides: As for :func:`load_recipe`.
+
+    Raises:
+        RunError: It holds no run.
+        ConfigError: An override does not fit.
+    """
+    mark = Path(directory) / "recipe.json"
+    if not mark.is_file():
+        raise RunError("holds no run", where=directory, hint="make one with: recdistill run RECIPE")
+    record = read_json(mark, RunError)
+    for override in overrides:
+        _override(record["recipe"], override)
+    return Recipe(**record["recipe"], base=Path(directory) / record["base"])
+
+
 def parse_recipe(text: str, path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """The same from text; ``path`` is for messages and relative paths."""
     try:
@@ -41,7 +62,9 @@ def parse_recipe(text: str, path: Path, overrides: tuple[str, ...] = ()) -> Reci
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"not valid YAML ({getattr(error, 'problem', None) or error})", where=f"{path}{line}") from None
+        raise ConfigError(
+            f"not valid YAML ({getattr(error, 'problem', None) or error})", where=f"{path}{line}"
+        ) from None
     if root is None or not isinstance(values, dict):
         raise ConfigError("a recipe is a mapping of keys", where=path, hint="see: recdistill init --help")
     _no_key_twice(root, path)
@@ -96,4 +119,6 @@ def _override(values: dict[str, Any], override: str) -> None:
         else:
             place[last] = yaml.safe_load(text)
     except (ValueError, IndexError, TypeError, AttributeError, yaml.YAMLError):
-        raise RecdistillError(f"nothing to set at {key!r}", where="--set", hint="use the recipe's keys, joined by dots") from None
+        raise RecdistillError(
+            f"nothing to set at {key!r}", where="--set", hint="use the recipe's keys, joined by dots"
+        ) from None

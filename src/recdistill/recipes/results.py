@@ -33,7 +33,16 @@ _SHOWN = {"ndcg": "NDCG", "hr": "HR", "recall": "Recall", "mrr": "MRR", "map": "
 _BEYOND = ("coverage", "gini", "novelty", "diversity")
 _LISTED = 5
 _TIMED = 300
-_PACKAGES = ("recdistill", "numpy", "torch", "transformers", "sentence-transformers", "onnxruntime", "polars", "pyarrow")
+_PACKAGES = (
+    "recdistill",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "onnxruntime",
+    "polars",
+    "pyarrow",
+)
 
 
 def measure(run: Run, path: Path) -> None:
@@ -43,7 +52,7 @@ def measure(run: Run, path: Path) -> None:
         run: Its stages before this one are done.
         path: The file to write.
     """
-    trainings = run.trainings()
+    trainings = run.trainings
     models, roles = _models(run, trainings)
     main = run.recipe.main_teacher()
     result = evaluate(models, run.split, "test", run.recipe.evaluate.k, teacher=main)
@@ -71,7 +80,7 @@ def _models(
     places = {stage.name.removeprefix("teach/"): stage.path for stage in run.taught}
     models: dict[str, Sequence[RankingModel]] = {}
     roles: dict[str, report.Role] = {}
-    for spec in run.recipe.teachers:
+    for spec in reversed(run.recipe.teachers):  # the main teacher first
         if spec.ranks:
             models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
     for name, kind in ((DISTILLED, "distilled"), (ALONE, "alone")):
@@ -88,14 +97,17 @@ def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bun
     metric = run.recipe.evaluate.metric
     names = [f"{m}@{k}" for k in result.k for m in ("ndcg", "recall", "hr")]
     intervals = {m: result.interval(m, name) for m in names}
-    transfer = result.transfer(name, ALONE, metric).ratio if role in ("distilled", "served") and result.teacher else None
+    transfer = (
+        result.transfer(name, ALONE, metric).ratio if role in ("distilled", "served") and result.teacher else None
+    )
     beyond = {f"{m}@{result.k[len(result.k) // 2]}": m for m in _BEYOND}
     lists = {key: result.mean(key, name) for key in beyond}
     parameters = result.parameters[name]
     return report.Row(
         name=name,
         role=role,
-        metrics={_shown(m): found.mean for m, found in intervals.items()} | {k: v for k, v in lists.items() if np.isfinite(v)},
+        metrics={_shown(m): found.mean for m, found in intervals.items()}
+        | {k: v for k, v in lists.items() if np.isfinite(v)},
         intervals={_shown(m): (found.low, found.high) for m, found in intervals.items()},
         seeds=len(result.ranked[name]),
         parameters=parameters,
@@ -138,14 +150,21 @@ def _comparisons(result: Evaluation, roles: Mapping[str, str], metric: str, seed
     same_seed = result.values(metric, DISTILLED)[seed]
     found = compare(result.values(metric, SERVED), same_seed, result.contexts.users)
     yield report.Comparison(
-        better=SERVED, than=DISTILLED, metric=_shown(metric), difference=found.difference, low=found.low, high=found.high
+        better=SERVED,
+        than=DISTILLED,
+        metric=_shown(metric),
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
     )
 
 
 def _curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
     for kind, stages in trainings.items():
         histories = [stage.info["history"] for stage in stages]
-        terms = [f"loss: {name}" for name in histories[0][0]["loss"]] + [_shown(name) for name in _validated(histories[0])]
+        terms = [f"loss: {name}" for name in histories[0][0]["loss"]] + [
+            _shown(name) for name in _validated(histories[0])
+        ]
         for term in terms:
             series = [_series(history, term) for history in histories]
             length = max(len(values) for values in series)
@@ -194,7 +213,7 @@ def _slices(result: Evaluation, roles: Mapping[str, str], metric: str) -> Iterab
 def _examples(run: Run, result: Evaluation, main: str | None) -> Iterable[report.Example]:
     """Users spread over the test contexts, half of them users whom the distilled student serves better than alone."""
     contexts, items = result.contexts, run.split.dataset.items
-    gain = result.values("ndcg@10", DISTILLED)[0] - result.values("ndcg@10", ALONE)[0] if 10 <= result.k[-1] else None
+    gain = result.values("ndcg@10", DISTILLED)[0] - result.values("ndcg@10", ALONE)[0] if result.k[-1] >= 10 else None
     wanted = run.recipe.evaluate.examples
     order = np.arange(len(contexts)) if gain is None else np.argsort(-np.nan_to_num(gain), kind="stable")
     best = order[len(order) // 20 :: max(len(order) // 40, 1)][: wanted // 2]
@@ -240,7 +259,8 @@ def _reproduce(run: Run) -> report.Reproduce:
     return report.Reproduce(
         recipe=text,
         commands=(f"recdistill run {run.recipe.title}.yaml",),
-        versions={name: version(name) for name in _PACKAGES if _installed(name)} | {"python": platform.python_version()},
+        versions={name: version(name) for name in _PACKAGES if _installed(name)}
+        | {"python": platform.python_version()},
         fingerprints={"split": run.split.fingerprint, "catalogue": run.split.dataset.items.fingerprint},
         hardware=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -68,14 +69,19 @@ class Run:
             RunError: It holds something else.
         """
         mark = self.directory / "recipe.json"
-        described = {"title": self.recipe.title, "recipe": self.recipe.model_dump(mode="json")}
+        base = os.path.relpath(self.recipe.base, self.directory)
+        described = {"title": self.recipe.title, "base": base, "recipe": self.recipe.model_dump(mode="json")}
         if mark.exists():
             there = read_json(mark, RunError).get("title")
             if there != self.recipe.title:
                 hint = "name another directory with --out"
-                raise RunError(f"holds the results of {there!r}, not of {self.recipe.title!r}", where=self.directory, hint=hint)
+                raise RunError(
+                    f"holds the results of {there!r}, not of {self.recipe.title!r}", where=self.directory, hint=hint
+                )
         elif self.directory.exists() and any(self.directory.iterdir()):
-            raise RunError("is not empty and holds no run", where=self.directory, hint="name another directory with --out")
+            raise RunError(
+                "is not empty and holds no run", where=self.directory, hint="name another directory with --out"
+            )
         write_json(mark, described)
 
     @cached_property
@@ -132,10 +138,12 @@ class Run:
 
         def work(path: Path) -> dict[str, Any]:
             from ..evaluation import tune_baselines
+            from ..models import Popularity
 
-            tuned = tune_baselines(self.split, names)
-            for name, model in tuned.items():
-                model.save(path / name)
+            tuned = {"popularity": Popularity().build(self.split), **tune_baselines(self.split)}
+            for name in names:
+                if name in tuned:  # EASE is left out for catalogues beyond its matrix
+                    tuned[name].save(path / name)
             return {name: model.config.model_dump(mode="json") for name, model in tuned.items()}
 
         return self.stages("baselines", [self.data.key, names], work)
@@ -151,7 +159,8 @@ class Run:
 
             fitted = fit(
                 self.recipe.student.model, self.split, spec.objectives,  # type: ignore[arg-type]
-                knowledge=_knowledge(uses), training=training, directory=path / "fit", label=f"student {kind}, seed {seed}",
+                knowledge=_knowledge(uses), training=training, directory=path / "fit",
+                label=f"student {kind}, seed {seed}",
             )  # fmt: skip
             fitted.model.save(path / "model")
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
@@ -169,8 +178,11 @@ class Run:
             return []
         if None in named or text == "all":
             return self.taught
-        return [stage for spec_, stage in zip(self.recipe.teachers, self.taught, strict=True) if spec_.id in (*named, text)]
+        return [
+            stage for spec_, stage in zip(self.recipe.teachers, self.taught, strict=True) if spec_.id in (*named, text)
+        ]
 
+    @cached_property
     def trainings(self) -> dict[str, list[Stage]]:
         """Both trainings with every seed."""
         return {kind: [self.trained(kind, seed) for seed in self.recipe.seeds] for kind in ("alone", "distilled")}
@@ -178,7 +190,7 @@ class Run:
     @cached_property
     def served(self) -> Stage:
         """The bundle of the distilled student with the best validation score."""
-        distilled = self.trainings()["distilled"]
+        distilled = self.trainings["distilled"]
         best = max(distilled, key=lambda stage: max(_valid(stage), default=0.0))
 
         def work(path: Path) -> dict[str, Any]:
@@ -195,7 +207,7 @@ class Run:
 
     def results(self) -> Stage:
         """Everything measured on the test part, once."""
-        trainings, taught, baselines, served = self.trainings(), self.taught, self.baselines, self.served
+        taught, baselines, trainings, served = self.taught, self.baselines, self.trainings, self.served
 
         def work(path: Path) -> dict[str, Any]:
             from .results import measure
@@ -211,7 +223,11 @@ class Run:
         from ..reports import ReportData, write_report
 
         place = self.directory / "results.json"
-        if not results.cached or not place.exists() or place.read_bytes() != (results.path / "results.json").read_bytes():
+        if (
+            not results.cached
+            or not place.exists()
+            or place.read_bytes() != (results.path / "results.json").read_bytes()
+        ):
             if place.exists():
                 aside = self.directory / "earlier" / results.key
                 aside.mkdir(parents=True, exist_ok=True)
@@ -230,11 +246,11 @@ def _knowledge(stages: list[Stage]) -> Knowledge:
 
     found = Knowledge(())
     for stage in stages:
-        found = found + Knowledge.open(stage.path)
+        if any(stage.path.rglob("manifest.json")):  # members of an ensemble may leave a model and no store
+            found = found + Knowledge.open(stage.path)
     return found
 
 
 def _valid(stage: Stage) -> list[float]:
     """Validation scores of a training's epochs."""
     return [score for record in stage.info["history"] for score in record.get("valid", {}).values()]
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -42,9 +42,14 @@ def _component(table: Components) -> Any:
     return Annotated[Config, BeforeValidator(parse), PlainSerializer(dump)]
 
 
-Model = _component(MODELS)
-Objective = _component(OBJECTIVES)
-SplitMethod = _component(SPLITS)
+if TYPE_CHECKING:
+    from ..data import SplitConfig as SplitMethod
+    from ..models import ModelConfig as Model
+    from ..objectives.base import ObjectiveConfig as Objective
+else:
+    Model = _component(MODELS)
+    Objective = _component(OBJECTIVES)
+    SplitMethod = _component(SPLITS)
 
 
 class DataSpec(Config):
@@ -72,7 +77,9 @@ class TeacherSpec(Config):
     objectives: list[Objective] = Field([], description="of a recommender; cross-entropy if empty")
     training: Training = Training()
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
-    label: bool | None = Field(None, description="store rankings; default: ensembles do, and a recommender in no ensemble")
+    label: bool | None = Field(
+        None, description="store rankings; default: ensembles do, and a recommender in no ensemble"
+    )
     k: int = Field(100, ge=1, description="items stored for each position")
     folds: int = Field(0, ge=0, description="of a recommender: label each user by a model fitted without them (0: off)")
     parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble or an import")
@@ -85,7 +92,9 @@ class TeacherSpec(Config):
     @model_validator(mode="after")
     def _fits_type(self) -> TeacherSpec:
         if self.type not in TEACHERS:
-            raise ConfigError(f"no teacher type is called {self.type!r}", key=("type",), hint=nearest(self.type, TEACHERS))
+            raise ConfigError(
+                f"no teacher type is called {self.type!r}", key=("type",), hint=nearest(self.type, TEACHERS)
+            )
         if (self.type == "recommender") != (self.model is not None):
             raise ConfigError("model goes with type: recommender, and only with it", key=("model",))
         if (self.type == "ensemble") != bool(self.members):
@@ -119,7 +128,7 @@ class EvaluateSpec(Config):
 
     k: tuple[int, ...] = Field((5, 10, 20), min_length=1)
     metric: str = Field("ndcg@10", description="the one that verdict and transfer ratio speak of")
-    baselines: list[Literal["popularity", "item-knn", "ease"]] = ["popularity", "item-knn", "ease"]
+    baselines: tuple[Literal["popularity", "item-knn", "ease"], ...] = ("popularity", "item-knn", "ease")
     examples: int = Field(4, ge=0, description="users shown with titles in the report")
 
 
@@ -181,5 +190,3 @@ class Recipe(Config):
         """The teacher that the report compares with: the last one that ranks items."""
         ranking = [t.id for t in self.teachers if t.ranks]
         return ranking[-1] if ranking else None
-
-

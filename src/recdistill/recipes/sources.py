@@ -29,9 +29,12 @@ def input_files(spec: DataSpec, base: Path) -> dict[str, str]:
             continue
         path = base / name
         if not path.exists():
-            raise DataError("no such file or folder", where=path, hint="paths in a recipe start from the recipe's folder")
+            raise DataError(
+                "no such file or folder", where=path, hint="paths in a recipe start from the recipe's folder"
+            )
         files += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return {str(file): checksum(file) for file in files}
+    # by name, not path: the same run may be looked at from another folder
+    return {file.name: checksum(file) for file in files}
 
 
 def read_data(spec: DataSpec, base: Path, quarantine: Path | None = None) -> Dataset:

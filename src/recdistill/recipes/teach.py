@@ -20,7 +20,9 @@ from .schema import Recipe, TeacherSpec
 __all__ = ["load_ranker", "teach"]
 
 
-def teach(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, earlier: dict[str, Path], path: Path) -> dict[str, Any]:
+def teach(
+    recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, earlier: dict[str, Path], path: Path
+) -> dict[str, Any]:
     """Do the work of one teacher.
 
     Args:
@@ -48,12 +50,18 @@ def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Kno
     model.save(path / "model")
     for fold, folds in _folds(spec, split.n_users):
         rest = without_users(split, folds == fold)
-        _fit(spec, rest, knowledge, spec.training, path / f"fit-{fold}", f"{spec.id}, fold {fold + 1}")[0].save(path / f"fold-{fold}")
+        _fit(spec, rest, knowledge, spec.training, path / f"fit-{fold}", f"{spec.id}, fold {fold + 1}")[0].save(
+            path / f"fold-{fold}"
+        )
     if isinstance(model, VectorModel):
         tensors = {"items": model.item_vectors()}
         WeightsStore.write(path / "weights", spec.id, spec.model.digest(), split.fingerprint, tensors)
     if recipe.labels(spec):
-        RecommenderTeacher(_labeller(spec, split.n_users, path), name=spec.id).label(split, path / "rankings", k=spec.k)
+        labeller = _labeller(spec, split.n_users, path)
+        if not spec.model.trained:  # its scores are no log-probabilities; one member's ensemble makes them such
+            calibrated = Ensemble.fit({spec.id: model}, split.valid)
+            labeller = calibrated.with_members({spec.id: labeller})
+        RecommenderTeacher(labeller, name=spec.id).label(split, path / "rankings", k=spec.k)
     return facts
 
 

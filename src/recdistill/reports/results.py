@@ -150,9 +150,9 @@ class ReportData(_Part):
     reproduce: Reproduce = Reproduce()
 
     def of_role(self, role: Role) -> Row | None:
-        """The first row in this role that has the metric; of teachers and baselines the best one."""
+        """The first row in this role that has the metric (the main teacher comes first); of baselines the best one."""
         rows = [row for row in self.rows if row.role == role and self.metric in row.metrics]
-        if role in ("teacher", "baseline"):
+        if role == "baseline":
             return max(rows, key=lambda row: row.metrics[self.metric], default=None)
         return rows[0] if rows else None
 

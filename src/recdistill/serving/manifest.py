@@ -4,13 +4,14 @@ A bundle is a directory::
 
     manifest.json        this record; written last
     items.parquet        id, title, categories and popularity of each item
-    vectors.npy          item vectors, int8, float16 or float32            (sequence, fold-in)
+    vectors.npy          item vectors, int8, float16 or float32            (sequence, fading, fold-in)
     scales.npy           float32, one for each row of int8 vectors
     bias.npy             float32, one for each item                        (where the model has one)
     encoder.onnx         vectors of a history → context vector             (sequence)
+    seen_vectors.npy, seen_scales.npy   the same for items of a history     (fading)
     gram.npy             float32 [dim, dim], the part of a fold-in that is the same for everyone
     neighbours.npy, weights.npy   int [n_items, n], and like vectors.npy [n_items, n]   (item-to-item)
-    ages.npy             float32, weight of an event by its age            (item-to-item)
+    ages.npy             float32, weight of an event by its age            (item-to-item; fading: by length and age)
     card.json, card.md   the model card
 """
 
@@ -36,7 +37,7 @@ VERSION = 1
 _NAME = "manifest.json"
 _AGAIN = "write the bundle again"
 
-Kind = Literal["sequence", "fold-in", "item-to-item", "popularity"]
+Kind = Literal["sequence", "fading", "fold-in", "item-to-item", "popularity"]
 
 
 @dataclass(frozen=True, slots=True)

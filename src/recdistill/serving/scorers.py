@@ -20,6 +20,7 @@ __all__ = ["SCORERS", "Scorer", "run_encoder", "session"]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 _BATCH = 256
+_OUTPUT = ["context"]
 
 
 class Scorer(ABC):
@@ -51,12 +52,35 @@ class SequenceScorer(Scorer):
     def __call__(self, history: Indices) -> Floats:
         newest = history[-self._length :]
         feed = {"vectors": self.vectors[newest][None], "last": self._last[len(newest) - 1]}
-        context = self._session.run(None, feed)[0][0]
+        context = self._session.run(_OUTPUT, feed)[0][0]
         scores: Floats = self.vectors @ context
         return scores if self.bias is None else scores + self.bias
 
     def batch(self, histories: Sequences) -> Floats:
         scores: Floats = run_encoder(self._session, self.vectors, histories, self._length) @ self.vectors.T
+        return scores if self.bias is None else scores + self.bias
+
+    def similar(self, item: int) -> Floats:
+        """Cosine of the item vectors."""
+        cosine: Floats = self._unit @ self._unit[item]
+        return cosine
+
+
+class FadingScorer(Scorer):
+    """A weighted sum of one vector for each event of the history, older ones weighing less; no network runs."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
+        self._unit = _unit(self.vectors)
+        self._seen = _vectors(path, manifest, "seen_vectors", "seen_scales")
+        self._length = manifest.max_length
+        # weights of histories of every length, newest event first
+        self._ages = load_array(path / "ages.npy", (manifest.max_length, manifest.max_length), np.float32)
+
+    def __call__(self, history: Indices) -> Floats:
+        newest = history[: -self._length - 1 : -1]
+        context: Floats = self._ages[len(newest) - 1, : len(newest)] @ self._seen[newest]
+        scores: Floats = self.vectors @ context
         return scores if self.bias is None else scores + self.bias
 
     def similar(self, item: int) -> Floats:
@@ -128,6 +152,7 @@ class PopularityScorer(Scorer):
 
 SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
     "sequence": SequenceScorer,
+    "fading": FadingScorer,
     "fold-in": FoldInScorer,
     "item-to-item": ItemToItemScorer,
     "popularity": PopularityScorer,
@@ -135,16 +160,16 @@ SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
 """The scorer of each kind."""
 
 
-def _vectors(path: Path, manifest: Manifest) -> Floats:
-    stored = load_array(path / "vectors.npy", (manifest.n_items, manifest.dim), np.int8, np.float16, np.float32)
-    return _scaled(stored, path, manifest)
+def _vectors(path: Path, manifest: Manifest, name: str = "vectors", scales: str = "scales") -> Floats:
+    stored = load_array(path / f"{name}.npy", (manifest.n_items, manifest.dim), np.int8, np.float16, np.float32)
+    return _scaled(stored, path, manifest, scales)
 
 
-def _scaled(stored: npt.NDArray[np.generic], path: Path, manifest: Manifest) -> Floats:
+def _scaled(stored: npt.NDArray[np.generic], path: Path, manifest: Manifest, scales: str = "scales") -> Floats:
     """Unpacked once: a product of float32 through BLAS is faster than one of int8 in numpy."""
     values: Floats = np.ascontiguousarray(stored, dtype=np.float32)
     if stored.dtype == np.int8:
-        values *= load_array(path / "scales.npy", (manifest.n_items,), np.float32)[:, None]
+        values *= load_array(path / f"{scales}.npy", (manifest.n_items,), np.float32)[:, None]
     return values
 
 
@@ -187,5 +212,5 @@ def run_encoder(encoder: Any, vectors: Floats, histories: Sequences, max_length:
         part = histories.take(np.arange(start, min(start + _BATCH, len(histories))))
         lengths = np.minimum(part.lengths, max_length)
         inputs = part.padded(max(int(lengths.max()), 1), 0)
-        contexts.append(encoder.run(None, {"vectors": vectors[inputs], "last": np.maximum(lengths - 1, 0)})[0])
+        contexts.append(encoder.run(_OUTPUT, {"vectors": vectors[inputs], "last": np.maximum(lengths - 1, 0)})[0])
     return np.concatenate(contexts)

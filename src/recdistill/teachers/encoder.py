@@ -14,12 +14,12 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from ..config import Config
 from ..data.dataset import Catalogue, Dataset, Split
 from ..errors import KnowledgeError, TeacherError
 from ..knowledge import EmbeddingsStore, EmbeddingsWriter, is_sealed
 from ..knowledge.embeddings import VectorType
 from ..progress import track
+from .base import TeacherConfig
 from .weights import Weights, locate
 
 __all__ = ["Encoder", "LoadedEncoder"]
@@ -32,7 +32,7 @@ _POOL = 8192
 """Texts that are tokenised together and then sorted by length."""
 
 
-class Encoder(Config):
+class Encoder(TeacherConfig):
     """Parameters of a model that turns texts into vectors."""
 
     model: str
@@ -129,7 +129,6 @@ class Encoder(Config):
         return writer.seal(empty=int(empty.sum()))
 
     def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
-        """Write all its knowledge about a split below ``path``; returns facts for a report."""
         store = self.embed_items(split, Path(path) / "embeddings", name)
         return {"items": len(store), "dim": store.dim, "empty": store.manifest.extra.get("empty", 0)}
 

@@ -1,4 +1,4 @@
-"""First items and tails of scores in torch: what :func:`recdistill.knowledge.rankings_of` computes, many times faster."""
+"""First items and tails of scores, in torch: :func:`recdistill.knowledge.rankings_of`, many times faster."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..knowledge import TAIL_BETAS, Rankings
 __all__ = ["hide", "rankings_of_scores"]
 
 
+@torch.inference_mode()
 def hide(scores: Tensor, items: Sequences) -> Tensor:
     """Give the items of each row of ``items`` no probability, in place: float ``[n, n_items]``."""
     rows = torch.from_numpy(items.row_of_event()).to(scores.device)
@@ -21,7 +22,7 @@ def hide(scores: Tensor, items: Sequences) -> Tensor:
     return scores
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def rankings_of_scores(scores: Tensor, k: int) -> Rankings:
     """Log-softmax, first ``k`` and tails; ``scores`` (float32 ``[n, n_items]``, -inf = cannot be) is overwritten."""
     kept = min(k, scores.shape[1])
@@ -34,7 +35,7 @@ def rankings_of_scores(scores: Tensor, k: int) -> Rankings:
     total = torch.log(torch.exp(values - top).sum(1) + sums[0])
     tail = torch.stack([s.log() - beta * total for s, beta in zip(sums, TAIL_BETAS, strict=True)], dim=1)
     logp = values - top - total[:, None]
-    items.masked_fill_(logp.isneginf(), -1)
+    items.masked_fill_(values.isneginf(), -1)
     listed = np.full((len(scores), k), -1, dtype=np.int32)
     listed[:, :kept] = items.cpu().numpy()
     filled: npt.NDArray[np.float32] = np.full((len(scores), k), -np.inf, dtype=np.float32)

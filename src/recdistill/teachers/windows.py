@@ -1,4 +1,4 @@
-"""Contexts of training positions: as prefixes for any model, as overlapping windows for models that score every place."""
+"""Contexts of training positions: prefixes for any model, overlapping windows for those that score every place."""
 
 from __future__ import annotations
 
@@ -26,13 +26,10 @@ def prefixes(train: Sequences, positions: Ints, longest: int | None = None) -> S
         One row per position.
     """
     row = np.searchsorted(train.offsets, positions, side="right") - 1
-    lengths = positions - train.offsets[row]
-    if longest is not None:
-        lengths = np.minimum(lengths, longest)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    at = np.repeat(positions - lengths - offsets[:-1], lengths) + np.arange(offsets[-1])
-    extras = (None if part is None else part[at] for part in (train.times, train.ratings, train.weights))
-    return Sequences(offsets, train.items[at], *extras)
+    whole = train.take(row)
+    place = np.arange(whole.n_events) - np.repeat(whole.offsets[:-1], whole.lengths)
+    before = whole.keep(place < np.repeat(positions - train.offsets[row], whole.lengths))
+    return before if longest is None else before.last(longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Windows:
     lengths: Ints
     skips: Ints
 
-    def take(self, which: npt.ArrayLike) -> Windows:
+    def take(self, which: Ints) -> Windows:
         """Some of the windows."""
         return Windows(self.rows[which], self.starts[which], self.lengths[which], self.skips[which])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,7 @@ class Loader:
         self.train, self.n_items, self.length, self.sequential = train, n_items, length, sequential
         self.positions, self.stores, self.temperatures, self.device = positions, stores, temperatures, device
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Step]:
+    def epoch(self, seed: int, epoch: int) -> Generator[Step]:
         """The steps of an epoch; equal arguments give equal steps."""
         ahead: queue.Queue[Step | BaseException | None] = queue.Queue(_AHEAD)
         stopped = threading.Event()

@@ -1,7 +1,9 @@
-"""Checkpoints: everything that training needs to go on exactly as it would have."""
+"""Checkpoints: everything that training needs to go on exactly as it would have, in one file."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..files import atomic_directory, read_json, write_json
+from ..files import atomic_path
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
+_FILE = "checkpoint.safetensors"
+
 
 def save_checkpoint(
-    path: Path,
-    modules: dict[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    best: dict[str, Tensor],
-    progress: dict[str, Any],
-) -> None:
-    """Replace the checkpoint in the directory ``path`` atomically.
+    directory: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, best: Mapping[str, Tensor],
+    run: str, progress: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Replace the checkpoint in a directory atomically.
 
     Args:
-        path: The directory.
+        directory: Where it goes.
         modules: Name to module, for example the model and the objectives.
         optimiser: Its moments are kept.
         best: Weights of the best epoch so far.
-        progress: JSON-like: epoch, history and whatever else the loop needs.
+        run: Hash of everything that shapes the training.
+        progress: JSON-like: history and whatever else the loop needs.
     """
     from safetensors.torch import save_file
 
@@ -37,24 +39,21 @@ def save_checkpoint(
         tensors |= {f"{prefix}/{name}": value for name, value in module.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
-    with atomic_directory(path) as part:
-        save_file(
-            {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
-            part / "state.safetensors",
-        )
-        write_json(part / "progress.json", progress)
+    plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    with atomic_path(directory / _FILE) as part:
+        save_file(plain, part, {"run": run, "progress": json.dumps(progress)})
 
 
 def load_checkpoint(
-    path: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, run: str
+    directory: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, run: str
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Put modules and optimiser into the state of a checkpoint.
 
     Args:
-        path: The directory; it may be absent.
+        directory: Where it may be; what a killed process left half written there is removed.
         modules: As saved.
         optimiser: As saved.
-        run: What ``progress["run"]`` must be: the hash of everything that shapes the training.
+        run: As saved.
 
     Returns:
         The best weights and the progress, or None if there is no checkpoint.
@@ -62,36 +61,40 @@ def load_checkpoint(
     Raises:
         TrainingError: The checkpoint is broken or belongs to another training.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    for left in directory.glob(f".{_FILE}.*.part"):
+        left.unlink()
+    path = directory / _FILE
     if not path.exists():
         return None
-    progress = read_json(path / "progress.json", TrainingError)
-    if progress.get("run") != run:
-        raise TrainingError(
-            "the checkpoint belongs to another training", where=path, hint="use another directory or remove it"
-        )
-    try:
-        tensors = load_file(path / "state.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(
-            f"the checkpoint cannot be read ({error})", where=path, hint="remove it to start again"
-        ) from None
+    described, tensors = _read(path)
+    if described["run"] != run:
+        hint = "use another directory or remove it"
+        raise TrainingError("the checkpoint belongs to another training", where=path, hint=hint)
     for prefix, module in modules.items():
-        module.load_state_dict(_below(tensors, prefix), strict=True)
+        module.load_state_dict(_below(tensors, prefix))
     _restore_moments(optimiser, _below(tensors, "optimiser"))
-    return _below(tensors, "best"), progress
+    return _below(tensors, "best"), json.loads(described["progress"])
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = {key: file.metadata()[key] for key in ("run", "progress")}
+            return described, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        hint = "remove it to start again"
+        raise TrainingError(f"the checkpoint cannot be read ({error})", where=path, hint=hint) from None
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}/"): value for name, value in tensors.items() if name.startswith(f"{prefix}/")}
 
 
-def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state = optimiser.state_dict()
+def _restore_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, _, moment = name.partition("/")
         moments.setdefault(int(index), {})[moment] = value
-    optimiser.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,258 @@
+"""A student's scores at a chunk of positions, as objectives see them (:class:`recdistill.objectives.base.Scores`).
+
+Three kinds: single scores only, scores of the whole catalogue, and scores of a sample of it. Each hands out leaves and
+turns their gradients into those of hidden states, item vectors and biases.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Chunk", "FullChunk", "Gradients", "Negatives", "SampledChunk"]
+
+_LEAST = 1e-6
+"""A sum without some items is at least this part of the whole, where float32 has 6 % of rounding error left."""
+
+
+@dataclass(slots=True)
+class Gradients:
+    """Gradients of a step: ``[n, dim]``, ``[n_items, dim]``, ``[n_items]`` or None."""
+
+    hidden: Tensor
+    table: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Negatives:
+    """A sample of the catalogue for sampled softmax, shared by all positions of a step.
+
+    Attributes:
+        items: int64 ``[m]``, ascending, all different.
+        log_expected: float ``[m]``, log of expected over actual number of draws of each.
+    """
+
+    items: Tensor
+    log_expected: Tensor
+
+    @classmethod
+    def draw(cls, probabilities: Tensor, n: int) -> Negatives:
+        """Draw ``n`` times with replacement.
+
+        Args:
+            probabilities: float ``[n_items]``, summing to 1.
+            n: Number of draws.
+        """
+        drawn = torch.multinomial(probabilities, n, replacement=True)
+        items, counts = torch.unique(drawn, return_counts=True)
+        return cls(items, torch.log(probabilities[items] * n / counts))
+
+
+class Chunk:
+    """Scores of a chunk of positions when only single items are asked for: dot products of just those.
+
+    Args:
+        hidden: float ``[n, dim]``.
+        table: float ``[n_items, dim]``.
+        bias: float ``[n_items]`` or None.
+        labels: int64 ``[n]``.
+    """
+
+    def __init__(self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> None:
+        self.hidden, self.table, self.bias, self.labels = hidden, table, bias, labels
+        self.n_items = len(table)
+        self.singles: list[tuple[Tensor, Tensor]] = []
+
+    def of(self, items: Tensor) -> Tensor:
+        """Scores of some items, a leaf."""
+        with torch.no_grad():
+            leaf = self._single(items)
+        self.singles.append((items, leaf.requires_grad_()))
+        return leaf
+
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        """Log-sum-exp over the catalogue, a leaf."""
+        raise TypeError(f"an objective that is not dense asked for logsumexp({temperature}, {without is not None})")
+
+    def backward(self, gradients: Gradients) -> Tensor:
+        """Add to the gradients of table and bias; return that of the hidden states."""
+        to_hidden = torch.zeros_like(self.hidden)
+        for items, leaf in self.singles:
+            if leaf.grad is not None:
+                to_hidden += self._single_backward(items, leaf.grad, gradients)
+        return to_hidden
+
+    def _single(self, items: Tensor) -> Tensor:
+        values = torch.einsum("nd,nkd->nk", self.hidden, self.table[items])
+        return values if self.bias is None else values + self.bias[items]
+
+    def _single_backward(self, items: Tensor, upstream: Tensor, gradients: Gradients) -> Tensor:
+        per_item = upstream[:, :, None] * self.hidden[:, None, :]
+        gradients.table.index_add_(0, items.reshape(-1), per_item.reshape(-1, self.hidden.shape[1]))
+        if gradients.bias is not None:
+            gradients.bias.index_add_(0, items.reshape(-1), upstream.reshape(-1))
+        return torch.einsum("nk,nkd->nd", upstream, self.table[items])
+
+
+class FullChunk(Chunk):
+    """Scores of all items, in one matrix that lives as long as the chunk.
+
+    Args:
+        base: 1 or 2, the temperature that the matrix is divided by. With 2, the softmax at T = 1 is taken as the square
+            of that at T = 2, made to sum to 1 again: much cheaper than the exponentials once more.
+    """
+
+    def __init__(
+        self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, base: float = 1.0
+    ) -> None:
+        super().__init__(hidden, table, bias, labels)
+        self.base = base
+        self.scores = (hidden / base) @ table.T
+        if bias is not None:
+            self.scores += bias / base
+        self.top = self.scores.amax(dim=1)
+        self.softmaxes: dict[float, Tensor] = {}
+        self.sums: dict[float, Tensor] = {}
+        self.rests: list[_Rest] = []
+
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        with torch.no_grad():
+            whole = self._whole(temperature)
+            if without is None:
+                return whole.requires_grad_()
+            items = without.clamp_min(0)
+            shares = self._shares(temperature, items).masked_fill_(without < 0, 0.0)
+            rest = (1 - shares.sum(1)).clamp_min_(_LEAST)
+            leaf = (whole + rest.log()).requires_grad_()
+        self.rests.append(_Rest(temperature, items, shares, rest, leaf))
+        return leaf
+
+    def backward(self, gradients: Gradients) -> Tensor:
+        dense = self._dense()
+        gradients.table.addmm_(dense.T, self.hidden)
+        if gradients.bias is not None:
+            gradients.bias += dense.sum(0)
+        return dense @ self.table
+
+    def _single(self, items: Tensor) -> Tensor:
+        return self.scores.gather(1, items).mul_(self.base)
+
+    def _softmax(self, temperature: float) -> Tensor:
+        if temperature not in self.softmaxes:
+            same = temperature == self.base
+            scaled = self.scores if same else self.scores * (self.base / temperature)
+            self.softmaxes[temperature] = torch.softmax(scaled, dim=1)
+        return self.softmaxes[temperature]
+
+    def _squared(self, temperature: float) -> bool:
+        return 2 * temperature == self.base
+
+    def _whole(self, temperature: float) -> Tensor:
+        if temperature not in self.sums:
+            if self._squared(temperature):
+                self.length: Tensor = torch.linalg.vector_norm(self._softmax(self.base), dim=1)
+                self.sums[temperature] = 2 * (self._whole(self.base).detach() + self.length.log())
+            else:  # the greatest share belongs to the greatest score, and gives the sum without another pass of exp
+                greatest = self._softmax(temperature).amax(dim=1)
+                self.sums[temperature] = self.top * (self.base / temperature) - greatest.log()
+        return self.sums[temperature]
+
+    def _shares(self, temperature: float, items: Tensor) -> Tensor:
+        if self._squared(temperature):
+            return (self._softmax(self.base).gather(1, items) / self.length[:, None]).square_()
+        return self._softmax(temperature).gather(1, items)
+
+    def _dense(self) -> Tensor:
+        """Gradient of the matrix of scores: every softmax times a factor for each position, and single entries."""
+        factors, entries = self._upstream()
+        dense = torch.zeros_like(self.scores)
+        half = factors.pop(self.base / 2, None)
+        if half is not None:  # (half · softmax + whole) · softmax, in place
+            softmax = self._softmax(self.base)
+            dense = softmax * (half / self.length.square())[:, None]
+            if self.base in factors:
+                dense += factors.pop(self.base)[:, None]
+            dense *= softmax
+        for temperature, factor in factors.items():
+            dense += self._softmax(temperature).mul_(factor[:, None])
+        for items, values in entries:
+            dense.scatter_add_(1, items, values)
+        return dense
+
+    def _upstream(self) -> tuple[dict[float, Tensor], list[tuple[Tensor, Tensor]]]:
+        """What the leaves got: factors of each temperature's softmax, and entries of the matrix."""
+        factors = {t: leaf.grad / t for t, leaf in self.sums.items() if leaf.grad is not None}
+        entries = [(items, leaf.grad) for items, leaf in self.singles if leaf.grad is not None]
+        for rest in self.rests:
+            if rest.leaf.grad is not None:
+                factor = rest.leaf.grad / (rest.temperature * rest.share)
+                factors[rest.temperature] = factors.get(rest.temperature, 0) + factor
+                entries.append((rest.items, rest.shares * -factor[:, None]))
+        return factors, entries
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A sum without some items: their softmax ``[n, k]`` (0 for none), what is left for the rest ``[n]``."""
+
+    temperature: float
+    items: Tensor
+    shares: Tensor
+    share: Tensor
+    leaf: Tensor
+
+
+class SampledChunk(Chunk):
+    """Log-sum-exps estimated from sampled items by importance weights, plus the label itself.
+
+    ``Σ_j exp(z_j / T) ≈ exp(z_label / T) + Σ_{s sampled, s ≠ label} exp(z_s / T) / (m · q_s)`` is unbiased for the sum
+    over the catalogue when ``m`` items are drawn with probabilities ``q`` (Bengio and Senécal 2003,
+    http://proceedings.mlr.press/r4/bengio03a.html).
+    """
+
+    def __init__(
+        self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, negatives: Negatives
+    ) -> None:
+        super().__init__(hidden, table, bias, labels)
+        self.items, self.log_expected = negatives.items, negatives.log_expected
+        self.vectors = table[self.items]
+        self.scores = hidden @ self.vectors.T
+        if bias is not None:
+            self.scores += bias[self.items]
+        self.own = self._single(labels[:, None])[:, 0]
+        self.sums: list[tuple[float, Tensor, Tensor, Tensor]] = []
+
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        with torch.no_grad():
+            sampled, own = self.scores / temperature - self.log_expected, self.own / temperature
+            greatest = torch.maximum(sampled.amax(dim=1), own)
+            self._leave_out(sampled, self.labels[:, None])
+            if without is not None:
+                self._leave_out(sampled, without)
+                own = own.masked_fill((without == self.labels[:, None]).any(1), -torch.inf)
+            total = torch.logaddexp(sampled.logsumexp(dim=1), own)
+            leaf = torch.maximum(total, greatest + math.log(_LEAST))
+            self.sums.append((temperature, sampled.sub_(leaf[:, None]).exp_(), (own - leaf).exp_(), leaf))
+        return leaf.requires_grad_()
+
+    def backward(self, gradients: Gradients) -> Tensor:
+        dense, own = torch.zeros_like(self.scores), torch.zeros_like(self.own)
+        for temperature, sampled, label, leaf in self.sums:
+            if leaf.grad is not None:
+                dense += sampled.mul_((leaf.grad / temperature)[:, None])
+                own += label * leaf.grad / temperature
+        gradients.table.index_add_(0, self.items, dense.T @ self.hidden)
+        if gradients.bias is not None:
+            gradients.bias.index_add_(0, self.items, dense.sum(0))
+        to_hidden = dense @ self.vectors + self._single_backward(self.labels[:, None], own[:, None], gradients)
+        return to_hidden + super().backward(gradients)
+
+    def _leave_out(self, scores: Tensor, items: Tensor) -> None:
+        """Make the scores of items -inf where they are in the sample; ``items`` int64 ``[n, k]``."""
+        place = torch.searchsorted(self.items, items.contiguous()).clamp_max_(len(self.items) - 1)
+        row, column = torch.nonzero(self.items[place] == items, as_tuple=True)
+        scores[row, place[row, column]] = -torch.inf

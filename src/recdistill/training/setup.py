@@ -1,0 +1,117 @@
+"""What the loop is made of: device, model, objectives, optimiser, loader."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..data.dataset import Split
+from ..errors import ConfigError, RecdistillError
+from ..knowledge import Knowledge
+from ..models.neural import NeuralConfig, NeuralModel
+from ..objectives.base import FeatureObjective, Objective, ObjectiveConfig, ScoreObjective
+from .batches import Loader
+from .config import Training
+
+__all__ = [
+    "build_loader",
+    "build_model",
+    "build_objectives",
+    "build_optimiser",
+    "draw_probabilities",
+    "pick_device",
+    "run_hash",
+]
+
+_NOT_SHAPING = {"epochs", "max_minutes", "checkpoint_seconds", "tensorboard"}
+"""Parameters that may change between the parts of one training."""
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device of that name, or the best there is.
+
+    Raises:
+        ConfigError: It is not available.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[wanted]:
+        key = ("training", "device")
+        raise ConfigError(f"device {wanted!r} is not available here", key=key, hint="use 'auto' or 'cpu'")
+    return torch.device(wanted)
+
+
+def build_model(config: NeuralConfig, split: Split, knowledge: Knowledge, seed: int) -> NeuralModel:
+    """The model with initial weights."""
+    model = config.build(split, knowledge, seed)
+    if not isinstance(model, NeuralModel):
+        raise RecdistillError(f"{config.name}.build returned a {type(model).__name__}, not a NeuralModel")
+    return model
+
+
+def build_objectives(
+    configs: Sequence[ObjectiveConfig], model: NeuralModel, split: Split, knowledge: Knowledge, seed: int
+) -> dict[str, Objective]:
+    """Terms by name, prepared; a second one of a kind is numbered.
+
+    Raises:
+        ConfigError: There is no term to learn by.
+        KnowledgeError: Something a term needs was not taught.
+    """
+    named: dict[str, Objective] = {}
+    for config in configs:
+        count = sum(name.partition("#")[0] == config.name for name in named)
+        named[f"{config.name}#{count + 1}" if count else config.name] = config.build()
+    if not any(isinstance(objective, ScoreObjective | FeatureObjective) for objective in named.values()):
+        raise ConfigError("no objective to train by", key=("objectives",), hint="add cross-entropy")
+    for objective in named.values():
+        objective.prepare(model, split, knowledge, seed)
+    return named
+
+
+def build_optimiser(modules: Iterable[nn.Module], training: Training) -> torch.optim.Optimizer:
+    """AdamW; biases, norms and other vectors are not decayed."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=training.lr, fused=True)
+
+
+def build_loader(
+    config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Iterable[Objective], training: Training,
+    device: torch.device,
+) -> Loader:  # fmt: skip
+    """The loader, with the stores that objectives read."""
+    temperatures: dict[str, tuple[float, ...]] = {}
+    for objective in objectives:
+        if objective.teacher is not None:
+            wanted = {*temperatures.get(objective.teacher, ()), *objective.temperatures}
+            temperatures[objective.teacher] = tuple(sorted(wanted))
+    return Loader(
+        split.train, split.n_items, length=config.max_length if config.sequential else 1, sequential=config.sequential,
+        positions=training.batch, stores={teacher: knowledge.rankings(teacher)[0] for teacher in temperatures},
+        temperatures=temperatures, device=device,
+    )  # fmt: skip
+
+
+def draw_probabilities(split: Split, power: float) -> Tensor:
+    """Popularity to a power, as probabilities: float ``[n_items]``; cold items count as if seen once."""
+    counts = torch.from_numpy(split.popularity + 1.0) ** power
+    return (counts / counts.sum()).float()
+
+
+def run_hash(
+    config: NeuralConfig, training: Training, objectives: Mapping[str, Objective], split: Split, knowledge: Knowledge
+) -> str:
+    """Hash of everything that shapes a training: 16 hex digits."""
+    shaping = training.model_dump(mode="json", exclude=_NOT_SHAPING)
+    digests = [objective.config.digest() for objective in objectives.values()]
+    described = [config.digest(), shaping, digests, split.fingerprint, knowledge.digest()]
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,128 @@
+"""Every command and every example in the READMEs and the docs works."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner
+
+from recdistill.cli.app import app
+from recdistill.cli.demo import RECIPE
+
+from ..movies import write_movies
+
+ROOT = Path(__file__).parent.parent.parent
+SITE = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", *SITE)
+SMALL = {"run": ["seeds=[0]", "teachers.1.training={epochs: 1}"], "demo": ["data.cleaning.min_item_events=100"]}
+STUDENTS = ["evaluate.baselines=[popularity]"]
+STUDENTS += [f"student.{kind}.training={{epochs: 1}}" for kind in ("alone", "distilled")]
+"""What makes a documented command short enough for a test; everything else about it stays."""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """Every shell command of a page, in order."""
+    shown = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
+    return shown + [line for block in blocks(page, "bash") for line in block.splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small files of the names that the pages use; runs stay in it from page to page."""
+    folder = tmp_path_factory.mktemp("docs")
+    write_movies(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(workplace)
+    for recipe in workplace.glob("*.yaml"):
+        recipe.unlink()
+    log = logging.getLogger("recdistill")
+    before = log.handlers[:], log.propagate, log.level
+    yield
+    log.handlers[:], log.propagate = before[:2]
+    log.setLevel(before[2])
+
+
+def recdistill(arguments: list[str]) -> None:
+    """Run a command of ours in this process, with fewer epochs where it trains."""
+    small: list[str] = []
+    if arguments[0] in ("demo", "run", "train"):
+        small = [*SMALL["demo" if arguments[0] == "demo" else "run"], *STUDENTS]
+    result = CliRunner().invoke(app, [*arguments, *(part for text in small for part in ("--set", text))])
+    assert result.exit_code == 0, f"{shlex.join(arguments)}\n{result.stderr}"
+
+
+def make(target: str) -> None:
+    """``make demo`` is run as the command behind it; of other targets we see that they exist."""
+    done = subprocess.run(["make", "-n", "-C", str(ROOT), target], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if target == "demo":
+        assert "recdistill demo" in done.stdout
+        recdistill(["demo"])
+
+
+def pip(arguments: list[str]) -> None:
+    """An installation is not repeated; its extras must exist."""
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = re.findall(r"\[([\w,]+)\]", " ".join(arguments))
+    assert {extra for group in named for extra in group.split(",")} <= set(known)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+def test_commands(page: str) -> None:
+    for command in commands(page):
+        program, *arguments = shlex.split(command)
+        if program == "recdistill":
+            recdistill(arguments)
+        elif program == "make":
+            make(arguments[0])
+        elif program == "pip":
+            pip(arguments)
+        else:
+            assert command == "source .venv/bin/activate", f"{page}: nobody tests {command!r}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_python(page: str) -> None:
+    for number, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{page}, block {number + 1}", "exec"), {})
+
+
+def test_the_objective_of_the_contributors_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "recdistill.objectives.confident_top"
+    module = ModuleType(name)
+    module.__package__ = "recdistill.objectives"
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(compile(blocks("CONTRIBUTING.md", "python")[0], "CONTRIBUTING.md", "exec"), module.__dict__)
+
+    import recdistill as rd
+    from recdistill.testing import tiny_split
+
+    split = tiny_split()
+    knowledge = rd.teach(rd.models.Popularity(), split, k=5)
+    student = rd.models.SASRec(dim=8, blocks=1)
+    few = rd.training.Training(epochs=2)
+    fitted = rd.distill(student, split, knowledge, objectives=[module.ConfidentTop()], training=few)
+    assert fitted.n_items == split.n_items
+
+
+def test_the_demo_recipe_is_in_the_package() -> None:
+    assert RECIPE.is_file()
