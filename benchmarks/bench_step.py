@@ -23,8 +23,7 @@ import torch
 from torch.nn import functional
 
 from recdistill.data import Catalogue, Contexts, Dataset, Sequences, Split
-from recdistill.knowledge import Knowledge, RankingsStore, RankingsWriter
-from recdistill.knowledge.rankings import rankings_of
+from recdistill.knowledge import TAIL_BETAS, Knowledge, Rankings, RankingsStore, RankingsWriter
 from recdistill.models import SASRec
 from recdistill.objectives import CrossEntropy, SoftLabels
 from recdistill.training import Training, fit
@@ -49,15 +48,19 @@ def made_up_split(n_items: int) -> Split:
 
 
 def made_up_rankings(split: Split, path: Path) -> RankingsStore:
-    """Rankings as a teacher would leave them: peaked, with a tail."""
-    writer = RankingsWriter(
-        path, teacher="teacher", teacher_fingerprint="-", split_fingerprint=split.fingerprint, rows=split.train.n_events,
-        k=K, n_items=split.n_items, meaning="made up",
-    )  # fmt: skip
+    """Rankings as a teacher would leave them: peaked lists that hold 0.7 of the probability, an even tail."""
+    n, n_items = split.train.n_events, split.n_items
     random = np.random.default_rng(1)
-    for rows in np.array_split(np.arange(split.train.n_events), max(1, split.train.n_events // 1000)):
-        scores = 2 * random.standard_normal((len(rows), split.n_items), dtype=np.float32)
-        writer.add(rows, rankings_of(scores, K))
+    items = (random.integers(0, n_items, (n, 1)) + random.permutation(n_items)[:K]) % n_items
+    shares = -np.sort(-(random.exponential(size=(n, K)) ** 2), axis=1)
+    shares *= 0.7 / shares.sum(axis=1, keepdims=True)
+    tail = [np.log(n_items - K) + beta * np.log(0.3 / (n_items - K)) for beta in TAIL_BETAS]
+    floats = [np.log(shares), np.tile(tail, (n, 1)), np.ones(n)]
+    writer = RankingsWriter(
+        path, teacher="teacher", teacher_fingerprint="-", split_fingerprint=split.fingerprint, rows=n, k=K,
+        n_items=n_items, meaning="made up",
+    )  # fmt: skip
+    writer.add(np.arange(n), Rankings(items.astype(np.int32), *(x.astype(np.float32) for x in floats)))
     return writer.seal()
 
 

@@ -1,12 +1,12 @@
 """recdistill: what a large model knows, in a recommender small enough for one CPU core.
 
-    import recdistill as rd
+import recdistill as rd
 
-    data = rd.read("ratings.csv", items="movies.csv", text="{title}. {genres}")
-    knowledge = rd.teach(rd.teachers.LLMEncoder(), data) + rd.teach(rd.models.SASRec(dim=256), data)
-    student = rd.distill(rd.models.SASRec(dim=32), data, knowledge)
-    print(rd.evaluate(student, data, beside=[rd.models.ItemKNN()]))
-    rd.bundle(student, data, "movies.bundle")
+data = rd.read("ratings.csv", items="movies.csv", text="{title}. {genres}")
+knowledge = rd.teach(rd.teachers.LLMEncoder(), data) + rd.teach(rd.models.SASRec(dim=256), data)
+student = rd.distill(rd.models.SASRec(dim=32), data, knowledge)
+print(rd.evaluate(student, data, beside=[rd.models.ItemKNN()]))
+rd.bundle(student, data, "movies.bundle")
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ::
 
     RecdistillError                 base; catch this to catch them all
-    ├── ConfigError                 a wrong parameter: unknown key, wrong type, contradictory settings (also a ValueError)
+    ├── ConfigError                 a wrong parameter: unknown key, wrong type, contradiction (also a ValueError)
     ├── DataError                   a wrong input file or table: missing column, bad ids, empty split
     ├── KnowledgeError              a knowledge store that is broken, unsealed or made for another dataset
     ├── TeacherError                a teacher that cannot be loaded or cannot answer

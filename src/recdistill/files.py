@@ -33,8 +33,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, path)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
     except OSError as error:
         raise _disk_error(path, error) from error
     finally:
@@ -53,15 +53,15 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     old = part.with_suffix(".old")
     try:
         yield part
-        os.chmod(part, 0o777 & ~_umask())
+        part.chmod(0o777 & ~_umask())
         if path.exists():
-            os.replace(path, old)
-        os.replace(part, path)
+            path.replace(old)
+        part.replace(path)
     except OSError as error:
         raise _disk_error(path, error) from error
     finally:
         if old.exists() and not path.exists():
-            os.replace(old, path)
+            old.replace(path)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -175,6 +175,17 @@ class NeuralContract(ModelContract):
         bias = model.bias()
         assert bias is None or bias.shape == (self.split.n_items,)
 
+    def test_hidden_states_are_those_at_the_labelled_places(self) -> None:
+        import torch
+
+        from .models.neural import Batch
+
+        model, inputs, users = self._inputs()
+        labels, table = torch.tensor([1, 2]), model.table()
+        batch = Batch(users, inputs, torch.tensor([0, inputs.shape[1]]), labels, labels, torch.ones(2))
+        states = model.states(users, inputs, table)[:2, 0]
+        np.testing.assert_allclose(model.hidden(batch.to(torch.device("cpu")), table).detach(), states.detach())
+
     def test_no_state_sees_the_events_after_it(self) -> None:
         model, inputs, users = self._inputs()
         changed = inputs.clone()

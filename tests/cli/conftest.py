@@ -83,8 +83,11 @@ def call(here: Path) -> Invoke:
 @pytest.fixture(scope="session")
 def finished(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory with everything in it; not to be changed."""
+    import torch
+
     from recdistill.recipes import load_recipe, run_recipe
 
+    torch.set_num_threads(1)
     directory = tmp_path_factory.mktemp("runs") / "films"
     run_recipe(load_recipe(films / "films.yaml"), directory)
     return directory

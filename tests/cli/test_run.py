@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,17 +127,15 @@ def test_wrong_recipe_names_file_line_and_nearest_key(call: Invoke, here: Path, 
     assert result.stderr.count("\n") == 1
 
 
-def test_missing_extra_is_named(call: Invoke, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recdistill.registry import Component
-
-    def missing(self: Component) -> object:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-    monkeypatch.setattr("recdistill.registry.import_module", lambda name: missing)
-    monkeypatch.setattr("recdistill.registry.getattr", lambda module, name: module(None), raising=False)
-    result = call("run", "films.yaml")
-    assert result.exit_code == 2
-    assert "pip install 'recdistill[" in result.stderr
+def test_missing_extra_is_named(here: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['recdistill', 'run', 'films.yaml']\n"
+        "from recdistill.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "install it with: pip install 'recdistill[train]'" in done.stderr
 
 
 def test_broken_bundle(call: Invoke, run: Path) -> None:

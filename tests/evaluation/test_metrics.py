@@ -51,16 +51,25 @@ def slow_map(ranked: list[int], wanted: set[int], k: int) -> float:
 
 
 ORACLES: dict[str, Callable[[list[int], set[int], int], float]] = {
-    "hr": slow_hr, "recall": slow_recall, "precision": slow_precision, "ndcg": slow_ndcg, "mrr": slow_mrr, "map": slow_map,
-}  # fmt: skip
+    "hr": slow_hr,
+    "recall": slow_recall,
+    "precision": slow_precision,
+    "ndcg": slow_ndcg,
+    "mrr": slow_mrr,
+    "map": slow_map,
+}
 
 permutations = st.permutations(range(N_ITEMS))
 targets = st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=6)
 cutoffs = st.integers(1, N_ITEMS)
+questions = st.lists(st.tuples(permutations, targets), min_size=1, max_size=4)
 
 
 def values(ranked: list[list[int]], wanted: list[list[int]], metric: str) -> npt.NDArray[np.float64]:
-    return metric_values(np.array(ranked, dtype=np.int32), Sequences.from_lists(wanted), metric)
+    found: npt.NDArray[np.float64] = metric_values(
+        np.array(ranked, dtype=np.int32), Sequences.from_lists(wanted), metric
+    )
+    return found
 
 
 @pytest.mark.parametrize("name", METRICS)

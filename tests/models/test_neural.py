@@ -19,7 +19,8 @@ from tests.synthetic import contexts_of, tiny_split
 
 
 def mf(split: Split) -> MFModel:
-    return MF(dim=4, fold_in_l2=0.2).build(split)
+    model: MFModel = MF(dim=4, fold_in_l2=0.2).build(split)
+    return model
 
 
 def test_users_of_mf_are_looked_up() -> None:
@@ -84,7 +85,7 @@ def test_building_leaves_the_random_state_alone() -> None:
 
 
 def saved(path: Path) -> RankingModel:
-    model = Popularity().build(tiny_split())
+    model: RankingModel = Popularity().build(tiny_split())
     model.save(path)
     return model
 

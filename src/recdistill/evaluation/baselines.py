@@ -17,6 +17,7 @@ from ..models.base import RankingModel
 from ..models.ease import EASE, EASEModel
 from ..models.item_knn import ItemKNN, ItemKNNModel, co_occurrences
 from ..models.popularity import Popularity
+from ..progress import track
 from .metrics import metric_values
 from .ranking import rank
 
@@ -68,10 +69,13 @@ def tune_baselines(
     for name in names:
         if name not in _TUNERS:
             raise ConfigError(f"no baseline is called {name!r}", key=("baselines",), hint=nearest(name, _TUNERS))
-        if name == "ease" and split.n_items > EASE().max_items:
-            log.info("no EASE baseline: %d items need too large a dense matrix", split.n_items)
-        else:
-            found[name] = _TUNERS[name](split, judge)
+    with track("tune baselines", len(names), "models") as progress:
+        for name in names:
+            if name == "ease" and split.n_items > EASE().max_items:
+                log.info("no EASE baseline: %d items need too large a dense matrix", split.n_items)
+            else:
+                found[name] = _TUNERS[name](split, judge)
+            progress.advance(note=name)
     return found
 
 

@@ -99,7 +99,7 @@ class SASRecModel(NeuralModel):
         return self.run(vectors * self.dim**0.5)
 
     def run(self, vectors: Tensor) -> Tensor:
-        """States from scaled item vectors: float ``[rows, length, dim]`` in and out; what a bundle's encoder computes."""
+        """States from scaled item vectors, float ``[rows, length, dim]`` both; what a bundle's encoder computes."""
         x = self.dropout(vectors + self.place[: vectors.shape[1]])
         for block in self.blocks:
             x = block(x)
@@ -126,4 +126,5 @@ class _Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(rows, length, dim)))
-        return x + self.dropout(self.down(self.dropout(functional.gelu(self.up(self.norm_feed(x))))))
+        fed: Tensor = self.dropout(self.down(self.dropout(functional.gelu(self.up(self.norm_feed(x))))))
+        return x + fed

@@ -27,8 +27,9 @@ class SLIST(ModelConfig):
     """Ridge regression from every history to the items that follow it, the transition part of SLIST
     (Choi et al. 2021, https://arxiv.org/abs/2103.16104).
 
-    A context is the vector ``x`` with ``(age of the event)^−history_power`` at the items seen, scaled to unit length; its
-    target ``y`` has ``horizon_decay^step`` at the next ``horizon`` items, scaled to sum 1. Over all training contexts
+    A context is the vector ``x`` with ``(age of the event)^−history_power`` at the items seen, scaled to unit length;
+    its target ``y`` has ``horizon_decay^step`` at the next ``horizon`` items, scaled to sum 1. Over all training
+    contexts
 
         ``B = (XᵀX + l2·I)⁻¹ XᵀY``,  scores ``= xᵀB``.
 

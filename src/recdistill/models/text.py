@@ -71,4 +71,5 @@ def whiten(vectors: npt.NDArray[Any], dim: int = 256) -> npt.NDArray[np.float32]
     order = np.argsort(values)[::-1][: min(dim, len(centred))]
     spread = np.sqrt(np.maximum(values[order], 1e-4 * values.max(initial=1e-12)))
     white = centred @ basis[:, order] / spread
-    return (white / np.sqrt(white.shape[1])).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (white / np.sqrt(white.shape[1])).astype(np.float32)
+    return scaled

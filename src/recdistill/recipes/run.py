@@ -157,10 +157,12 @@ class Run:
         def work(path: Path) -> dict[str, Any]:
             from ..training import fit
 
+            student = self.recipe.student.model
+            label = f"student {kind}, seed {seed}"
+            known = _knowledge(uses)
             fitted = fit(
-                self.recipe.student.model, self.split, spec.objectives,  # type: ignore[arg-type]
-                knowledge=_knowledge(uses), training=training, directory=path / "fit",
-                label=f"student {kind}, seed {seed}",
+                student, self.split, spec.objectives,
+                knowledge=known, training=training, directory=path / "fit", label=label,
             )  # fmt: skip
             fitted.model.save(path / "model")
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}

@@ -1,7 +1,7 @@
 """The stage cache: each piece of work is done once for the same inputs.
 
-A stage lives in ``stages/NAME/KEY`` of the run directory, where KEY is the hash of its parameters and of
-the keys of the stages it reads. ``done.json`` is written last. An unfinished directory stays, so that work which can resume does.
+A stage lives in ``stages/NAME/KEY`` of the run directory, where KEY is the hash of its parameters and of the keys of
+the stages it reads. ``done.json`` is written last. An unfinished directory stays, so that work which can resume does.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ __all__ = ["OutOfFold", "folds_of_users", "without_users"]
 
 
 def folds_of_users(n_users: int, folds: int) -> npt.NDArray[np.int64]:
-    """The fold of every user: int64 ``[n_users]`` in ``0..folds-1``, of equal sizes, always the same for equal arguments."""
+    """The fold of every user: int64 ``[n_users]`` in ``0..folds-1``, of equal sizes, the same for equal arguments."""
     return np.random.default_rng(folds).permutation(n_users) % folds
 
 

@@ -29,6 +29,9 @@ class Training(Config):
     exclude_history: bool = Field(True, description="validation recommends no item of the history")
     batch: int = Field(4096, ge=1, description="labelled positions in a step, about")
     lr: float = Field(2e-3, gt=0, description="learning rate of AdamW after warm-up")
+    lr_decay: Literal["constant", "cosine"] = Field(
+        "constant", description="cosine: from lr after warm-up to 0 in the last of `epochs`"
+    )
     warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0")
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")

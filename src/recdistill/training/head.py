@@ -27,8 +27,8 @@ from .scores import Chunk, FullChunk, Gradients, Negatives, SampledChunk
 
 __all__ = ["Negatives", "catalogue_loss"]
 
-_CHUNK_NUMBERS = 1 << 19
-"""Scores in one chunk on a CPU: 2 MB, small enough to stay in the cache between the passes over it."""
+_CHUNK_NUMBERS = 1 << 20
+"""Scores in one chunk on a CPU: 4 MB, small enough to stay in the cache between the passes over it."""
 _CHUNK_NUMBERS_GPU = 1 << 27
 _CHUNK_ROWS = 32
 """Positions in one chunk at least: matrix products of fewer rows are slow."""

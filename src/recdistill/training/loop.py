@@ -190,7 +190,7 @@ class _Loop:
         if not any(weights.values()):
             return {}
         for group in self.optimiser.param_groups:
-            group["lr"] = self.training.lr * min(1.0, self.steps / max(self.training.warmup, 1))
+            group["lr"] = self._lr(epoch)
         loss, values = self._loss(step, weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -222,6 +222,12 @@ class _Loop:
                 term = objective.loss(self.model, table, step.batch)
                 loss, values[name] = loss + weights[name] * term, term.detach()
         return loss, values
+
+    def _lr(self, epoch: int) -> float:
+        rate = self.training.lr * min(1.0, self.steps / max(self.training.warmup, 1))
+        if self.training.lr_decay == "cosine":
+            rate *= (1 + math.cos(math.pi * (epoch - 1) / self.training.epochs)) / 2
+        return rate
 
     def _negatives(self) -> Negatives | None:
         n = self.training.negatives

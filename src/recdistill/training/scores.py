@@ -169,16 +169,18 @@ class FullChunk(Chunk):
     def _dense(self) -> Tensor:
         """Gradient of the matrix of scores: every softmax times a factor for each position, and single entries."""
         factors, entries = self._upstream()
-        dense = torch.zeros_like(self.scores)
+        parts = []
         half = factors.pop(self.base / 2, None)
-        if half is not None:  # (half · softmax + whole) · softmax, in place
+        if half is not None:  # (half · softmax + whole) · softmax
             softmax = self._softmax(self.base)
-            dense = softmax * (half / self.length.square())[:, None]
+            part = softmax * (half / self.length.square())[:, None]
             if self.base in factors:
-                dense += factors.pop(self.base)[:, None]
-            dense *= softmax
-        for temperature, factor in factors.items():
-            dense += self._softmax(temperature).mul_(factor[:, None])
+                part += factors.pop(self.base)[:, None]
+            parts.append(part.mul_(softmax))
+        parts += [self._softmax(temperature).mul_(factor[:, None]) for temperature, factor in factors.items()]
+        dense = parts[0] if parts else torch.zeros_like(self.scores)
+        for part in parts[1:]:
+            dense += part
         for items, values in entries:
             dense.scatter_add_(1, items, values)
         return dense

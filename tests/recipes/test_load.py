@@ -1,0 +1,88 @@
+"""A recipe is checked as a whole, and every complaint has file, line and the nearest known key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recdistill.errors import ConfigError, RecdistillError
+from recdistill.recipes.load import load_recipe, parse_recipe
+
+from .conftest import RECIPE
+
+PATH = Path("films.yaml")
+
+
+def complaint(text: str, *overrides: str) -> str:
+    with pytest.raises(RecdistillError) as caught:
+        parse_recipe(text, PATH, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_good_recipe_and_its_defaults() -> None:
+    recipe = parse_recipe(RECIPE, PATH)
+    assert [teacher.id for teacher in recipe.teachers] == ["linear", "large", "both"]
+    assert recipe.main_teacher() == "both"
+    assert [recipe.labels(teacher) for teacher in recipe.teachers] == [False, False, True]
+    assert recipe.student.distilled.objectives[0].weight.start == 0.5
+    assert recipe.bundle.vectors == "int8"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("dim: 4", "dims: 4", ("films.yaml:20", "student.model.dims", "did you mean 'dim'?")),
+        ("dim: 4", "dim: four", ("films.yaml:20", "student.model.dim", "four")),
+        ("dim: 4", "dim: 0", ("films.yaml:20", "greater than or equal to 1")),
+        ("type: fism, dim: 4", "type: fisn", ("films.yaml:20", "did you mean 'fism'?")),
+        ("[linear, large]", "[linear, larg]", ("films.yaml:17", "'larg'", "did you mean 'large'?")),
+        ("teacher: both", "teacher: bath", ("films.yaml:27", "did you mean 'both'?")),
+        ("id: large", "id: linear", ("films.yaml:11", "two teachers")),
+        ("    members: [linear, large]\n", "", ("films.yaml:15", "members go with type: ensemble")),
+        ("type: ensemble", "type: ensembel", ("did you mean 'ensemble'?",)),
+        ("seeds: [0, 1]", "seeds: [1, 1]", ("films.yaml:30", "twice")),
+        ("seeds: [0, 1]", "seeds: []", ("films.yaml:30", "seeds")),
+        ("title: films", "title: a/b", ("films.yaml:1", "title")),
+        ("title: films", "title: films\ntitle: again", ("films.yaml:2", "stands twice")),
+        ("seeds: [0, 1]", "sedes: [0, 1]", ("films.yaml:30", "did you mean 'seeds'?")),
+        ("weight: 0.5", "weight: {shape: decay}", ("films.yaml:26", "decay", "above 0")),
+        ("objectives: [cross-entropy]", "objectives: []", ("films.yaml:22", "objectives")),
+        ("objectives: [cross-entropy]", "objectives: [{weight: 1}]", ("type is missing",)),
+        ("title: films", "title: [", ("films.yaml", "not valid YAML")),
+    ],
+)
+def test_complaints_name_line_and_nearest_key(old: str, new: str, words: tuple[str, ...]) -> None:
+    assert old in RECIPE
+    said = complaint(RECIPE.replace(old, new, 1))
+    for word in words:
+        assert word in said
+
+
+def test_a_list_is_no_recipe() -> None:
+    assert "mapping" in complaint("- a\n- b\n")
+    assert "mapping" in complaint("")
+
+
+def test_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="recdistill init"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"x\.yaml: cannot be read"):
+        load_recipe(tmp_path / "x.yaml")
+
+
+def test_overrides_reach_into_lists_and_new_keys() -> None:
+    recipe = parse_recipe(RECIPE, PATH, ("teachers.2.k=7", "bundle.vectors=float16", "seeds.1=5"))
+    assert recipe.teachers[2].k == 7
+    assert recipe.bundle.vectors == "float16"
+    assert recipe.seeds == [0, 5]
+
+
+@pytest.mark.parametrize("override", ["k", "=3", "teachers.9.k=1", "title.x=1", "teachers.x=1", "seeds=[1"])
+def test_bad_overrides(override: str) -> None:
+    assert complaint(RECIPE, override)

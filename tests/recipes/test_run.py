@@ -1,0 +1,123 @@
+"""A recipe from files to bundle and report; what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recdistill.errors import DataError, RunError
+from recdistill.recipes import load_recipe, run_recipe
+from recdistill.recipes.run import Run
+from recdistill.reports import ReportData
+from recdistill.serving import Bundle
+
+
+@pytest.fixture(scope="module")
+def finished(films: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportData]:
+    directory = tmp_path_factory.mktemp("runs") / "films"
+    return directory, run_recipe(load_recipe(films / "films.yaml"), directory)
+
+
+def done(directory: Path) -> dict[str, set[str]]:
+    """Finished stages: name to keys."""
+    found: dict[str, set[str]] = {}
+    for mark in (directory / "stages").rglob("done.json"):
+        name = mark.parent.parent.relative_to(directory / "stages").as_posix()
+        found.setdefault(name, set()).add(mark.parent.name)
+    return found
+
+
+def test_the_table_has_every_role(finished: tuple[Path, ReportData]) -> None:
+    data = finished[1]
+    roles = [row.role for row in data.rows]
+    assert roles.count("teacher") == 3
+    assert data.rows[0].name == "both"  # the main teacher first
+    assert {"alone", "distilled", "served", "baseline"} <= set(roles)
+    by_role = {row.role: row for row in data.rows}
+    assert by_role["distilled"].seeds == 2
+    assert by_role["served"].latency_ms is not None
+    assert by_role["served"].bytes == Bundle.open(finished[0] / "bundle").size_bytes
+    assert {curve.term for curve in data.curves if curve.run == "distilled"} >= {"loss: soft-labels", "NDCG@10"}
+    pairs = {(c.better, c.than) for c in data.comparisons}
+    assert ("student distilled", "student alone") in pairs
+    assert ("student served", "student distilled") in pairs
+    assert len(data.examples) == 2
+    assert data.data is not None
+    assert data.data.read >= data.data.kept > 0
+
+
+def test_the_bundle_recommends(finished: tuple[Path, ReportData]) -> None:
+    bundle = Bundle.open(finished[0] / "bundle")
+    answer = bundle.recommend(["Toy Story (1995)"], n=3)
+    assert len(answer) == 3
+    assert "Toy Story (1995)" not in [r.title for r in answer]
+
+
+def test_a_second_run_does_nothing(finished: tuple[Path, ReportData], films: Path) -> None:
+    directory, data = finished
+    before = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.name not in (".lock", "recipe.json")}
+    run = Run(load_recipe(films / "films.yaml"), directory)
+    stage = run.results()
+    run.publish(stage)
+    assert all(s.cached for s in run.stages.finished)
+    assert "split" not in vars(run)  # not even the data are loaded
+    after = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.name not in (".lock", "recipe.json")}
+    assert before == after
+    assert ReportData.read(directory / "results.json") == data
+
+
+def test_another_temperature_asks_the_teacher_nothing(finished: tuple[Path, ReportData], films: Path) -> None:
+    directory = finished[0]
+    before = done(directory)
+    changed = load_recipe(films / "films.yaml", ("student.distilled.objectives.1.temperature=3.0",))
+    run_recipe(changed, directory)
+    after = done(directory)
+    new = {name: len(keys - before.get(name, set())) for name, keys in after.items()}
+    assert {name for name, n in new.items() if n} == {"train/distilled", "bundle", "evaluate"}
+    assert new["train/distilled"] == 2
+    assert len(list((directory / "earlier").glob("*/results.json"))) == 1  # what was there is kept
+    run_recipe(load_recipe(films / "films.yaml"), directory)  # and back, for the other tests
+
+
+def test_a_directory_of_something_else_is_refused(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    recipe = load_recipe(films / "films.yaml")
+    with pytest.raises(RunError, match="not empty and holds no run"):
+        run_recipe(recipe, tmp_path / "mine")
+    Run(recipe, tmp_path / "other").claim()
+    with pytest.raises(RunError, match="holds the results of 'films', not of 'books'"):
+        Run(recipe.replace(title="books"), tmp_path / "other").claim()
+
+
+def test_missing_data_file(films: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(films / "films.yaml", ("data.log=nothing.csv",))
+    with pytest.raises(DataError, match=r"nothing\.csv: no such file"):
+        run_recipe(recipe, tmp_path / "run")
+
+
+def test_killed_at_any_moment_and_run_again_gives_the_same(finished: tuple[Path, ReportData], films: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; torch.set_num_threads(1); from recdistill.recipes import load_recipe, run_recipe; "
+        "run_recipe(load_recipe(sys.argv[1]), sys.argv[2])"
+    )
+    command = [sys.executable, "-c", code, str(films / "films.yaml"), str(tmp_path / "run")]
+    stages = 0
+    for wanted in (1, 3, 6):  # kill as soon as so many stages are done
+        process = subprocess.Popen(command, start_new_session=True)
+        while process.poll() is None and stages < wanted:
+            time.sleep(0.01)
+            stages = sum(len(keys) for keys in done(tmp_path / "run").values())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True)
+    rows = [json.loads((path / "results.json").read_text())["rows"] for path in (tmp_path / "run", finished[0])]
+    kept = [[(row["name"], row["metrics"], row["parameters"]) for row in some] for some in rows]
+    assert kept[0] == kept[1]

@@ -1,0 +1,71 @@
+"""The whole path in a few calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import recdistill as rd
+from recdistill.api import default_objectives
+from recdistill.errors import ConfigError
+from recdistill.knowledge import Knowledge
+from recdistill.training import Training
+
+from .synthetic import tiny_split
+
+FEW = Training(epochs=3, batch=256)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_from_teachers_to_bundle(tmp_path: Path) -> None:
+    data = tiny_split()
+    knowledge = rd.teach(rd.models.SASRec(dim=16, blocks=1), data, training=FEW, k=10)
+    knowledge = knowledge + rd.teach(rd.models.EASE(l2=10), data, k=5)
+    assert set(knowledge.kinds()) == {"rankings", "weights"}
+    student = rd.distill(rd.models.SASRec(dim=8, blocks=1), data, knowledge, training=FEW)
+    result = rd.evaluate(student, data, beside=[rd.models.ItemKNN(), rd.models.ItemKNN(decay=1.0)], k=(5, 10))
+    assert result.models == ("sasrec", "item-knn", "item-knn 2")
+    path = rd.bundle(student, data, tmp_path / "tiny.bundle")
+    assert len(rd.Bundle.open(path).recommend(["i3"], n=4)) == 4
+
+
+def test_what_is_taught_is_not_asked_again() -> None:
+    data = tiny_split()
+    first = rd.teach(rd.models.EASE(l2=10), data, k=5)
+    times = {file: file.stat().st_mtime_ns for file in Path(".recdistill").rglob("*")}
+    assert rd.teach(rd.models.EASE(l2=10), data, k=5).digest() == first.digest()
+    assert times == {file: file.stat().st_mtime_ns for file in Path(".recdistill").rglob("*")}
+
+
+def test_a_dataset_is_split_by_leaving_the_last_out() -> None:
+    dataset = tiny_split().dataset
+    assert rd.split(dataset).method == "leave-last-out"
+    whole = tiny_split()
+    assert rd.split(whole) is whole
+
+
+def test_a_fitted_teacher_needs_a_directory(tmp_path: Path) -> None:
+    data = tiny_split()
+    model = rd.fit(rd.models.Popularity(), data)
+    with pytest.raises(ConfigError, match="needs a directory"):
+        rd.teach(model, data)
+    assert rd.teach(model, data, directory=tmp_path / "k", k=5).rankings()
+    with pytest.raises(ConfigError, match="neither a teacher nor a model"):
+        rd.teach(FEW, data)
+
+
+def test_default_objectives_follow_the_knowledge() -> None:
+    assert [o.name for o in default_objectives(Knowledge(()))] == ["cross-entropy"]
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        rd.nothing  # noqa: B018
+    assert "teach" in dir(rd)
