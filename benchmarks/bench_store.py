@@ -1,6 +1,7 @@
 """What stored rankings cost and how fast they are read, against plain NumPy on the same bytes.
 
-``python benchmarks/bench_store.py [--rows N]``. Targets: at most 4 bytes per (item, score) pair, all counted, and 1 GB/s of stored bytes when random batches of 4,096 rows are read.
+``python benchmarks/bench_store.py [--rows N]``. Targets: at most 4 bytes per (item, score) pair, all counted, and
+1 GB/s of stored bytes when random batches of 4,096 rows are read.
 """
 
 from __future__ import annotations

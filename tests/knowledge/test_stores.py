@@ -159,6 +159,10 @@ def test_wrong_rows(tmp_path: Path) -> None:
         writer.add(np.array([30]), some_rankings(1))
     with pytest.raises(KnowledgeError, match="shape"):
         writer.add(np.array([3]), some_rankings(1, k=4))
+    broken = some_rankings(1)
+    broken.logp[0, 2] = np.nan
+    with pytest.raises(KnowledgeError, match="not a number"):
+        writer.add(np.array([3]), broken)
     with pytest.raises(KnowledgeError, match=r"rows -1\.\.2 are asked"):
         writer.seal().read([-1, 2])
 

@@ -25,8 +25,8 @@ from recdistill.testing import tiny_split
 SPLIT = tiny_split(n_users=25, n_items=30)
 
 
-def _sasrec(max_length: int = 20, seed: int = 0) -> RankingModel:
-    model: RankingModel = SASRec(dim=8, blocks=1, max_length=max_length).build(SPLIT, seed=seed)
+def _sasrec(seed: int = 0) -> RankingModel:
+    model: RankingModel = SASRec(dim=8, blocks=1, max_length=20).build(SPLIT, seed=seed)
     return model
 
 
@@ -112,10 +112,11 @@ def test_seen_items_can_be_kept(tmp_path: Path) -> None:
 
 
 def test_long_rows_see_at_least_half_a_window(tmp_path: Path) -> None:
-    model = _sasrec(max_length=4)
-    store = RecommenderTeacher(model).label(SPLIT, tmp_path, k=3)
+    split = tiny_split(n_users=8, n_items=30)
+    model = SASRec(dim=8, blocks=1, max_length=4).build(split)
+    store = RecommenderTeacher(model).label(split, tmp_path, k=3)
     found = store.read(np.arange(len(store)))
-    options = [_expected(model, SPLIT, 3, longest) for longest in (2, 3, 4)]
+    options = [_expected(model, split, 3, longest) for longest in (2, 3, 4)]
     for position, whole in options[2].items():
         assert found.items[position].tolist() in [whole, *(option[position] for option in options)]
 

@@ -2,8 +2,8 @@
 
 A record is six float16 numbers (lowest and highest listed log-probability, three tails, confidence), then item codes,
 then scores. Item codes have 8, 16, 20, 22 or 24 bits as the catalogue needs, cut into planes of 16, 8, 4, 2 and 1 bits,
-each plane stored whole. Scores are float16, or levels between the row's lowest and highest log-probability: 256, or 64
-where a catalogue of more than 4,194,303 items leaves no more room.
+each plane stored whole. Scores are float16, or levels between the row's lowest and highest log-probability: 256,
+or 64 where a catalogue of more than 4,194,303 items leaves no more room.
 
 In bytes per pair at k = 50: 3.24 up to 65,535 items, 3.76 up to 1,048,575, 4.0 up to 16,777,215.
 """

@@ -58,6 +58,8 @@ class RankingsWriter(RecordsWriter):
             raise KnowledgeError(
                 f"rankings of shape {rankings.items.shape}, wanted is ({len(rows)}, {self.codec.k})", where=self.path
             )
+        if np.isnan(rankings.logp).any() or np.isnan(rankings.tail).any():
+            raise KnowledgeError("a ranking holds a score that is not a number", where=self.path)
         self.add_records(
             np.asarray(rows, dtype=np.int64),
             self.codec.encode(rankings.items, rankings.logp, rankings.tail, rankings.confidence),

@@ -142,7 +142,7 @@ class Imported(TeacherConfig):
         item = _indices(frame["item"].to_list(), split.dataset.items.ids, "item", place, self.unknown)
         frame = frame.with_columns(pl.Series("user", user), pl.Series("item", item))
         frame = frame.filter((pl.col("user") >= 0) & (pl.col("item") >= 0))
-        if not frame["score"].is_finite().all():
+        if not frame["score"].fill_null(np.nan).is_finite().all():
             raise DataError("a score is missing or not a number", where=place, hint="remove such lines")
         frame = _positions(frame, split, place).unique(["position", "item"], keep="first", maintain_order=True)
         return frame.sort(["position", "score"], descending=[False, True], maintain_order=True)

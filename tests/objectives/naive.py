@@ -1,0 +1,64 @@
+"""Scores the obvious way, a full matrix that autograd sees through, and made-up targets to compare them with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recdistill.knowledge import Rankings, rankings_of
+from recdistill.objectives.base import Targets, TeacherRankings
+
+TEMPERATURES = (0.5, 1.0, 2.0, 3.7)
+
+
+@dataclass
+class NaiveScores:
+    """Of a matrix float ``[n, n_items]``."""
+
+    matrix: Tensor
+
+    @property
+    def n_items(self) -> int:
+        return self.matrix.shape[1]
+
+    def of(self, items: Tensor) -> Tensor:
+        return self.matrix.gather(1, items)
+
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        out = torch.zeros_like(self.matrix, dtype=torch.bool)
+        if without is not None:
+            for row, items in enumerate(without.tolist()):
+                out[row, [item for item in items if item >= 0]] = True
+        rest = torch.logsumexp((self.matrix / temperature).masked_fill(out, -1e30), dim=1)
+        return torch.maximum(rest, torch.logsumexp(self.matrix.detach() / temperature, dim=1) + np.log(1e-6))
+
+
+def teacher_rankings(rankings: Rankings, n_items: int) -> TeacherRankings:
+    """As the loader makes them."""
+    absent = rankings.items < 0
+    return TeacherRankings(
+        torch.from_numpy(np.where(absent, 0, rankings.items).astype(np.int64)),
+        torch.from_numpy(np.where(absent, -np.inf, rankings.logp)).float(),
+        {t: torch.from_numpy(rankings.tail_at(t, n_items)) for t in TEMPERATURES},
+        torch.from_numpy(rankings.confidence).float(),
+    )
+
+
+def made_up_targets(n: int, n_items: int, k: int, seed: int = 0, teachers: tuple[str, ...] = ("teacher",)) -> Targets:
+    """Targets with all that is odd: few listed items, none, no answer, no weight, nothing left for the tail."""
+    random = np.random.default_rng(seed)
+    known = {}
+    for name in teachers:
+        scores = 3 * random.standard_normal((n, n_items)).astype(np.float32)
+        scores[0, 2:] = -np.inf  # two items have all the probability: k - 2 places are empty
+        scores[1 % n] = -np.inf  # an empty list
+        rankings = rankings_of(scores, k)
+        rankings.confidence[:] = random.random(n).astype(np.float32)
+        rankings.confidence[2 % n] = 0.0
+        known[name] = teacher_rankings(rankings, n_items)
+    weights = torch.from_numpy(random.random(n).astype(np.float32) + 0.5)
+    weights[3 % n] = 0.0
+    return Targets(torch.from_numpy(random.integers(0, n_items, n)), weights, known)

@@ -1,0 +1,173 @@
+"""Gradients made by hand against autograd on the full matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
+from recdistill.objectives.base import ObjectiveConfig, ScoreObjective, Targets
+from recdistill.training import head
+from recdistill.training.head import catalogue_loss
+
+from ..objectives.naive import NaiveScores, made_up_targets
+
+N, ITEMS, DIM = 80, 30, 5
+CHUNK = 32
+
+MIXES: dict[str, list[ObjectiveConfig]] = {
+    "cross-entropy": [CrossEntropy()],
+    "T=2 beside T=1": [CrossEntropy(weight=0.3), SoftLabels(temperature=2.0)],
+    "T=1 twice": [CrossEntropy(), SoftLabels(temperature=1.0)],
+    "T=2 alone": [SoftLabels(temperature=2.0)],
+    "T=1 without a tail, T=2 with": [SoftLabels(temperature=1.0, tail=False), SoftLabels(temperature=2.0, k=3)],
+    "odd temperatures": [SoftLabels(temperature=3.7), CrossEntropy(), SoftLabels(temperature=0.5)],
+    "two teachers": [SoftLabels(temperature=2.0), SoftLabels(temperature=1.0, teacher="other"), CrossEntropy()],
+    "hard labels": [HardLabels(k=3)],
+    "everything": [HardLabels(), BPR(), SoftLabels(temperature=2.0), SoftLabels(temperature=3.7), CrossEntropy()],
+    "bpr": [BPR(negatives=3)],
+}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(head, "_CHUNK_NUMBERS", 1)  # so that the least number of rows counts: 32, 32, 16
+    yield
+
+
+def student(scale: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states, item vectors and biases, leaves."""
+    random = torch.Generator().manual_seed(5)
+    shapes = ((N, DIM), (ITEMS, DIM), (ITEMS,))
+    return tuple(  # type: ignore[return-value]
+        (scale * torch.randn(shape, generator=random, dtype=torch.float64)).to(dtype).requires_grad_() for shape in shapes
+    )
+
+
+def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
+    terms = []
+    for config in configs:
+        objective = config.build()
+        objective.teacher = getattr(config, "teacher", None) or "teacher"
+        assert isinstance(objective, ScoreObjective)
+        terms.append((objective, config.weight.at(0)))
+    return terms
+
+
+def naive_loss(matrix: Tensor, targets: Targets, terms: list[tuple[ScoreObjective, float]]) -> tuple[Tensor, Tensor]:
+    parts = [slice(start, start + CHUNK) for start in range(0, N, CHUNK)]  # BPR draws chunk by chunk
+    sums = torch.zeros(len(terms), dtype=torch.float64)
+    for part in parts:
+        scores = NaiveScores(matrix[part])
+        sums = sums + torch.stack([objective.loss(scores, targets.rows(part)).sum() for objective, _ in terms])
+    means = sums / N
+    return (means * torch.tensor([weight for _, weight in terms])).sum(), means
+
+
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_gradients(mix: str, with_bias: bool) -> None:
+    hidden, table, bias = student()
+    given = [hidden, table, bias] if with_bias else [hidden, table]
+    targets = made_up_targets(N, ITEMS, 6, teachers=("teacher", "other"))
+    terms = built(MIXES[mix])
+    torch.manual_seed(0)
+    loss, means = catalogue_loss(hidden, table, bias if with_bias else None, targets, terms)
+    got = torch.autograd.grad(2 * loss, given)
+    torch.manual_seed(0)
+    wanted_loss, wanted_means = naive_loss(hidden @ table.T + (bias if with_bias else 0), targets, terms)
+    wanted = torch.autograd.grad(2 * wanted_loss, given)
+    torch.testing.assert_close(loss, wanted_loss, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(means, wanted_means, rtol=1e-9, atol=1e-9)
+    assert not means.requires_grad
+    for a, b in zip(got, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("mix", ["cross-entropy", "T=2 beside T=1", "odd temperatures", "hard labels"])
+def test_gradcheck(mix: str) -> None:
+    hidden, table, bias = student()
+    targets = made_up_targets(4, ITEMS, 6, teachers=("teacher",))
+    terms = built(MIXES[mix])
+    hidden = hidden[:4].detach().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda *given: catalogue_loss(*given, targets, terms)[0], (hidden, table, bias), eps=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0])
+def test_float32_is_near_float64_and_finite(mix: str, scale: float) -> None:
+    targets = made_up_targets(N, ITEMS, 6, teachers=("teacher", "other"))
+    terms = built(MIXES[mix])
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        given = [value.to(dtype).detach().requires_grad_() for value in student(scale**0.5, torch.float32)]
+        torch.manual_seed(0)
+        loss, _ = catalogue_loss(*given, targets, terms)
+        results.append([loss.detach(), *torch.autograd.grad(loss, given)])
+    for single, double in zip(*results, strict=True):
+        assert single.isfinite().all()
+        size = float(double.abs().max())
+        torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-4 * size + 1e-9)
+
+
+def test_all_mass_on_listed_items() -> None:
+    """The student gives the tail nothing, the teacher does: it is still pulled there, and nothing explodes."""
+    targets = made_up_targets(N, ITEMS, 6)
+    known = targets.rankings["teacher"]
+    hidden = torch.eye(N)[:, :ITEMS].contiguous()  # scores of a position are a row of the table's transpose
+    hidden = torch.zeros(N, N).fill_diagonal_(1.0).requires_grad_()
+    table = torch.zeros(ITEMS, N)
+    for row in range(N):
+        table[known.items[row], row] = 40.0
+    table.requires_grad_()
+    loss, _ = catalogue_loss(hidden, table, None, targets, built([SoftLabels(temperature=1.0)]))
+    loss.backward()
+    assert loss.isfinite()
+    assert table.grad is not None
+    assert table.grad.isfinite().all()
+    assert table.grad.abs().max() < 2 / N  # a difference of two probabilities
+
+
+def test_half_precision_hidden_states() -> None:
+    targets = made_up_targets(N, ITEMS, 6)
+    terms = built([CrossEntropy(), SoftLabels(temperature=2.0)])
+    hidden, table, bias = student(dtype=torch.float32)
+    half = hidden.detach().bfloat16().requires_grad_()
+    loss, _ = catalogue_loss(half, table, bias, targets, terms)
+    exact, _ = catalogue_loss(half.detach().float(), table, bias, targets, terms)
+    assert loss.dtype == torch.float32
+    assert loss == exact  # only the hidden states were rounded, not the scores
+    to_half, to_table = torch.autograd.grad(loss, (half, table))
+    assert to_half.dtype == torch.bfloat16
+    assert to_table.dtype == torch.float32
+
+
+def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = made_up_targets(N, ITEMS, 6)
+    terms = built([CrossEntropy(), SoftLabels(temperature=2.0)])
+    results = []
+    for numbers in (1, 50 * ITEMS, 1 << 20):
+        monkeypatch.setattr(head, "_CHUNK_NUMBERS", numbers)
+        hidden, table, bias = student()
+        loss, _ = catalogue_loss(hidden, table, bias, targets, terms)
+        results.append([loss.detach(), *torch.autograd.grad(loss, (hidden, table, bias))])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_sparse_terms_cannot_ask_for_the_catalogue() -> None:
+    class Wrong(BPR):
+        pass
+
+    objective = Wrong().build()
+    hidden, table, bias = student()
+    targets = made_up_targets(N, ITEMS, 6)
+    objective.loss = lambda scores, _: scores.logsumexp()  # type: ignore[method-assign]
+    with pytest.raises(TypeError, match="dense"):
+        catalogue_loss(hidden, table, bias, targets, [(objective, 1.0)])

@@ -1,0 +1,122 @@
+"""Sampled softmax: the estimate is right on average, its gradient is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
+from recdistill.objectives.base import ObjectiveConfig, Targets
+from recdistill.training import head
+from recdistill.training.head import catalogue_loss
+from recdistill.training.scores import Negatives, SampledChunk
+
+from ..objectives.naive import made_up_targets
+from .test_head import ITEMS, N, built, student
+
+Q = torch.linspace(1, 3, ITEMS, dtype=torch.float64)
+Q = Q / Q.sum()
+
+
+def test_draw_counts_repeats() -> None:
+    torch.manual_seed(0)
+    drawn = torch.multinomial(Q, 50, replacement=True)
+    torch.manual_seed(0)
+    negatives = Negatives.draw(Q, 50)
+    assert negatives.items.tolist() == sorted(set(drawn.tolist()))
+    for item, log_expected in zip(negatives.items.tolist(), negatives.log_expected.tolist(), strict=True):
+        assert np.isclose(log_expected, np.log(50 * float(Q[item]) / int((drawn == item).sum())))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("without", [False, True])
+def test_estimate_is_unbiased(temperature: float, without: bool) -> None:
+    hidden, table, bias = (value.detach() for value in student(0.7))
+    labels = torch.arange(N) % ITEMS
+    out = torch.stack([labels.roll(1), (labels + 3) % ITEMS, torch.full((N,), -1)], dim=1)
+    out[::4, 0] = labels[::4]  # the label may be among them
+    estimates = []
+    torch.manual_seed(1)
+    for _ in range(600):
+        chunk = SampledChunk(hidden, table, bias, labels, negatives=Negatives.draw(Q, 12))
+        estimates.append(chunk.logsumexp(temperature, out if without else None).detach().exp())
+    terms = torch.exp((hidden @ table.T + bias) / temperature)
+    if without:
+        for row in range(N):
+            terms[row, [item for item in out[row].tolist() if item >= 0]] = 0.0
+    exact, mean = terms.sum(1), torch.stack(estimates).mean(0)
+    error = torch.stack(estimates).std(0) / 600**0.5
+    z = (mean - exact) / error
+    assert z.abs().max() < 4.5
+    assert abs(float(z.mean())) < 0.5
+
+
+MIXES: list[list[ObjectiveConfig]] = [
+    [CrossEntropy()],
+    [CrossEntropy(), SoftLabels(temperature=2.0), SoftLabels(temperature=1.0)],
+    [SoftLabels(temperature=3.7, tail=False), HardLabels(), BPR()],
+]
+
+
+class NaiveSampled:
+    """The estimate by loops, so that autograd sees every score."""
+
+    def __init__(self, matrix: Tensor, labels: Tensor, drawn: Tensor) -> None:
+        self.matrix, self.labels, self.drawn, self.n_items = matrix, labels, drawn, matrix.shape[1]
+
+    def of(self, items: Tensor) -> Tensor:
+        return self.matrix.gather(1, items)
+
+    def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
+        rows = []
+        for row, label in enumerate(self.labels.tolist()):
+            out = set() if without is None else set(without[row].tolist())
+            scores, terms = self.matrix[row] / temperature, []
+            if label not in out:
+                terms.append(scores[label])
+            for item in self.drawn.tolist():
+                if item != label and item not in out:
+                    terms.append(scores[item] - torch.log(len(self.drawn) * Q[item]))
+            rows.append(torch.logsumexp(torch.stack(terms), dim=0))
+        return torch.stack(rows)
+
+
+@pytest.mark.parametrize("mix", range(len(MIXES)))
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_gradients(mix: int, with_bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_CHUNK_NUMBERS", 1)
+    hidden, table, bias = student()
+    given = [hidden, table, bias] if with_bias else [hidden, table]
+    targets, terms = made_up_targets(N, ITEMS, 4), built(MIXES[mix])
+    torch.manual_seed(2)
+    drawn = torch.multinomial(Q, 40, replacement=True)  # of 30 items: repeats and labels are among them
+    torch.manual_seed(2)
+    negatives = Negatives.draw(Q, 40)
+    torch.manual_seed(3)
+    loss, _ = catalogue_loss(hidden, table, bias if with_bias else None, targets, terms, negatives)
+    got = torch.autograd.grad(loss, given)
+    torch.manual_seed(3)
+    matrix = hidden @ table.T + (bias if with_bias else 0)
+    sums = torch.zeros((), dtype=torch.float64)
+    for start in range(0, N, 32):
+        part = slice(start, start + 32)
+        scores: NaiveSampled = NaiveSampled(matrix[part], targets.labels[part], drawn)
+        sums = sums + sum(objective.loss(scores, targets.rows(part)).sum() * weight for objective, weight in terms)
+    wanted = torch.autograd.grad(sums / N, given)
+    torch.testing.assert_close(loss, sums / N, rtol=1e-9, atol=1e-9)
+    for a, b in zip(got, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)
+
+
+def test_finite_where_the_sample_is_all_listed() -> None:
+    hidden, table, _ = student(dtype=torch.float32)
+    targets = made_up_targets(N, ITEMS, 4)
+    targets = Targets(targets.rankings["teacher"].items[:, 0].clone(), targets.weights, targets.rankings)
+    only = Negatives(targets.labels[5:6], torch.zeros(1))
+    loss, _ = catalogue_loss(hidden, table, None, targets, built([SoftLabels()]), only)
+    loss.backward()
+    assert loss.isfinite()
+    assert hidden.grad is not None and table.grad is not None
+    assert hidden.grad.isfinite().all() and table.grad.isfinite().all()
