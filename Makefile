@@ -24,7 +24,7 @@ serve: $(VENV)/demo.stamp ## show the demo's report on http://127.0.0.1:8000/rep
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory runs/demo 8000
 
 test: $(VENV)/dev.stamp ## all tests in parallel, with branch coverage
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n auto --dist loadscope --cov --cov-report=term:skip-covered
 
 check: $(VENV)/dev.stamp ## lint, format and types
 	@$(BIN)/ruff check

@@ -33,8 +33,8 @@ RECBOLE = {"batch": 2048, "lr": 1e-3}
 """RecBole's own defaults."""
 OURS = {"batch": 512, "lr": 6e-3, "warmup": 50}
 """Chosen on validation for the time to RecBole's quality."""
-RECBOLE_ROWS = {"default": 4096, "large": 256 * 50_001}
-"""``eval_batch_size`` counts scores: the default is one user at a time, the other 256; the faster one is compared."""
+RECBOLE_ROWS = {"default": 4096, "tuned": 256 * 50_001}
+"""``eval_batch_size`` counts scores: RecBole's default means one user at a time here, the other 256 users."""
 
 Lines = list[dict[str, Any]]
 
@@ -153,7 +153,7 @@ def training(sides: Sides, folder: Path, epochs: int, seeds: int) -> dict[str, A
 
 
 def evaluation(sides: Sides, folder: Path, repeat: int) -> dict[str, Any]:
-    """Both sides on the generated log; the best of some repeats, RecBole with the better of two batch sizes."""
+    """Both sides on the generated log; the best of some repeats, RecBole as it comes and with a batch tuned for it."""
     print("full ranking, 20,000 users x 50,000 items x 64 dimensions, history masked on both sides")
     data, vectors = folder / "generated", folder / "vectors.npz"
     sides.ours("generate", data, vectors=vectors)
@@ -164,13 +164,13 @@ def evaluation(sides: Sides, folder: Path, repeat: int) -> dict[str, Any]:
     }
     best = {name: min(line["seconds"] for line in _of(lines, "evaluation")) for name, lines in theirs.items()}
     own = min(line["seconds"] for line in _of(ours, "evaluation"))
-    quickest = min(best, key=lambda name: best[name])
     return {
         "recbole_evaluation_seconds": {name: round(seconds, 2) for name, seconds in best.items()},
         "recdistill_evaluation_seconds": round(own, 2),
-        "evaluation_ratio": round(best[quickest] / own, 1),
-        "evaluation_ndcg_difference": abs(ours[0]["ndcg"] - theirs[quickest][0]["ndcg"]),
-        "recbole_evaluation_peak_mb": _of(theirs[quickest], "end")[0]["peak_mb"],
+        "evaluation_ratio": round(best["default"] / own, 1),
+        "evaluation_ratio_tuned": round(best["tuned"] / own, 1),
+        "evaluation_ndcg_difference": max(abs(ours[0]["ndcg"] - lines[0]["ndcg"]) for lines in theirs.values()),
+        "recbole_evaluation_peak_mb": _of(theirs["tuned"], "end")[0]["peak_mb"],
         "recdistill_evaluation_peak_mb": _of(ours, "end")[0]["peak_mb"],
     }
 

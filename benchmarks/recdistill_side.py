@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recbole_side import TOPK, peak_mb, say
+from recbole_side import TOPK, Clock, peak_mb, say
 from recdistill.data import LeaveLastOut, Split, read_recbole
 from recdistill.evaluation import metric_values, rank
 
@@ -53,7 +52,7 @@ def load(data: Path) -> Split:
 
 def sasrec(args: argparse.Namespace) -> None:
     """Train and validate as often as asked, and score the lists of the other side on our validation targets."""
-    start = time.perf_counter()
+    clock = Clock()
     from recdistill.models import SASRec
     from recdistill.training import Training, fit
 
@@ -66,7 +65,7 @@ def sasrec(args: argparse.Namespace) -> None:
         items=split.n_items,
         events=split.dataset.log.n_events,
         validated=len(split.valid),
-        seconds=round(time.perf_counter() - start, 3),
+        **clock.read(),
     )
     training = Training(
         epochs=args.epochs,
@@ -82,14 +81,15 @@ def sasrec(args: argparse.Namespace) -> None:
         device="cpu",
         precision=args.precision,
     )
-    start = time.perf_counter()
+    clock = Clock()
     fitted = fit(config, split, training=training)
-    outside = time.perf_counter() - start - sum(record["seconds"] for record in fitted.history)
+    whole = clock.read()
     for record in fitted.history:
         say(event="epoch", epoch=record["epoch"], seconds=record["seconds"], ndcg=record["valid"][METRIC])
     say(
         event="end",
-        outside=round(outside, 3),
+        outside=round(whole["seconds"] - sum(record["seconds"] for record in fitted.history), 3),
+        **whole,
         parameters=fitted.model.n_parameters,
         peak_mb=peak_mb(),
     )
@@ -122,9 +122,9 @@ def evaluation(args: argparse.Namespace) -> None:
     model = MF(dim=args.dim, bias=False).restore(split.n_items, split.n_users, tensors)
     before = peak_mb()
     for _ in range(args.repeat):
-        start = time.perf_counter()
+        clock = Clock()
         ndcg = float(np.mean(metric_values(rank(model, split.test, TOPK), split.test.targets, METRIC)))
-        say(event="evaluation", seconds=round(time.perf_counter() - start, 4), ndcg=ndcg)
+        say(event="evaluation", **clock.read(), ndcg=ndcg)
     say(event="end", users=len(split.test), items=split.n_items, peak_mb=peak_mb(), before_mb=before)
 
 

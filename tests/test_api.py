@@ -32,6 +32,9 @@ def test_from_teachers_to_bundle(tmp_path: Path) -> None:
     student = rd.distill(rd.models.SASRec(dim=8, blocks=1), data, knowledge, training=FEW)
     result = rd.evaluate(student, data, beside=[rd.models.ItemKNN(), rd.models.ItemKNN(decay=1.0)], k=(5, 10))
     assert result.models == ("sasrec", "item-knn", "item-knn 2")
+    lines = str(result).splitlines()
+    assert lines[0].split() == ["model", "parameters", "ndcg@10", "recall@10", "hr@10"]
+    assert [line.partition("  ")[0] for line in lines[1:]] == ["sasrec", "item-knn", "item-knn 2"]
     path = rd.bundle(student, data, tmp_path / "tiny.bundle")
     assert len(rd.Bundle.open(path).recommend(["i3"], n=4)) == 4
 

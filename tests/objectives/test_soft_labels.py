@@ -15,7 +15,7 @@ from .naive import NaiveScores, made_up_targets, teacher_rankings
 
 
 def soft_labels(**parameters: object) -> SoftLabelsLoss:
-    objective = SoftLabels(**parameters).build()
+    objective: SoftLabelsLoss = SoftLabels(**parameters).build()
     objective.teacher = "teacher"
     return objective
 
@@ -45,7 +45,8 @@ def _by_hand(z: np.ndarray, known: TeacherRankings, row: int, t: float, k: int, 
         q_tail = np.exp(z / t).sum() - q.sum()
         p, q = np.append(p, p_tail), np.append(q, q_tail)
     p, q = p / p.sum(), q / q.sum()
-    return t * t * float(known.confidence[row]) * sum(a * np.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+    divergence = sum(a * np.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+    return t * t * float(known.confidence[row]) * float(divergence)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -80,7 +81,7 @@ def test_a_student_like_the_teacher_has_no_loss() -> None:
 def test_no_gradient_is_nan(tail: bool, scale: float) -> None:
     targets = made_up_targets(8, 12, 4)
     z = (scale * torch.randn(8, 12, generator=torch.Generator().manual_seed(0))).requires_grad_()
-    soft_labels(tail=tail).loss(NaiveScores(z), targets).sum().backward()
+    soft_labels(tail=tail).loss(NaiveScores(z), targets).sum().backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None
     assert z.grad.isfinite().all()
     assert not z.grad[1].any()  # the empty list

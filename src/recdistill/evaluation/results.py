@@ -184,6 +184,17 @@ class Evaluation:
             for model in self.models
         ]
 
+    def __str__(self) -> str:
+        """The main metrics of every model with their 95 % intervals, as text."""
+        metrics = [f"{name}@{self._middle}" for name in ("ndcg", "recall", "hr")]
+        lines = [["model", "parameters", *metrics]]
+        for model in self.models:
+            found = [self.interval(metric, model) for metric in metrics]
+            numbers = [f"{x.mean:.4f} ({x.low:.4f} to {x.high:.4f})" for x in found]
+            lines.append([model, f"{self.parameters[model]:,}", *numbers])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
     @property
     def _middle(self) -> int:
         return 10 if 10 in self.k else self.k[len(self.k) // 2]

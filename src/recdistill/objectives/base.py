@@ -28,7 +28,9 @@ class Scores(Protocol):
     differentiated by hand and shared by all objectives (see ``training/head.py``), so a further objective costs little.
     """
 
-    n_items: int
+    @property
+    def n_items(self) -> int:
+        """Catalogue size."""
 
     def of(self, items: Tensor) -> Tensor:
         """Scores of some items: int64 ``[n, k]`` to float ``[n, k]``."""

@@ -152,24 +152,24 @@ class Run:
         """The student, ``alone`` or ``distilled``, with one seed."""
         spec: TrainSpec = getattr(self.recipe.student, kind)
         training = spec.training.replace(seed=seed)
+        model = self.recipe.student.model.replace(**spec.parameters)
         uses = self._knowledge_for(spec)
 
         def work(path: Path) -> dict[str, Any]:
             from ..training import fit
 
-            student = self.recipe.student.model
             label = f"student {kind}, seed {seed}"
             known = _knowledge(uses)
             fitted = fit(
-                student, self.split, spec.objectives,
+                model, self.split, spec.objectives,
                 knowledge=known, training=training, directory=path / "fit", label=label,
             )  # fmt: skip
             fitted.model.save(path / "model")
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
         described = [o.name for o in spec.objectives], spec.replace(training=training).model_dump(mode="json")
-        model = self.recipe.student.model.name, self.recipe.student.model.model_dump(mode="json")
-        return self.stages(f"train/{kind}", [self.data.key, model, described, [s.key for s in uses]], work)
+        student = model.name, model.model_dump(mode="json")
+        return self.stages(f"train/{kind}", [self.data.key, student, described, [s.key for s in uses]], work)
 
     def _knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read: those it names, or all if a term names none."""

@@ -108,6 +108,7 @@ class TrainSpec(Config):
     name: ClassVar[str] = "train"
 
     objectives: list[Objective] = Field(min_length=1)
+    parameters: dict[str, Any] = Field({}, description="of the model, where this training has its own, such as dropout")
     training: Training = Training()
 
 
@@ -119,6 +120,20 @@ class StudentSpec(Config):
     model: Model
     alone: TrainSpec
     distilled: TrainSpec
+
+    @model_validator(mode="after")
+    def _same_size(self) -> StudentSpec:
+        for kind in ("alone", "distilled"):
+            spec: TrainSpec = getattr(self, kind)
+            try:
+                self.model.replace(**spec.parameters)
+            except ConfigError as error:
+                raise ConfigError(error.what, key=(kind, "parameters", *error.key), hint=error.hint) from None
+            for size in ("dim", "blocks"):
+                if size in spec.parameters:
+                    key = (kind, "parameters", size)
+                    raise ConfigError("both trainings are of one size", key=key, hint="set it under student.model")
+        return self
 
 
 class EvaluateSpec(Config):

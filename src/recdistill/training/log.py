@@ -27,7 +27,7 @@ class EpochLog:
         if self._file is not None:
             write_text(self._file, "".join(json.dumps(record) + "\n" for record in history))
         if tensorboard and directory is not None:
-            self._board = _writer(directory / "tensorboard")
+            self._board = _writer(directory / "tensorboard", len(history) + 1)
 
     def add(self, record: dict[str, Any]) -> None:
         """Write one epoch down."""
@@ -46,9 +46,10 @@ class EpochLog:
             self._board.close()
 
 
-def _writer(path: Path) -> Any:
+def _writer(path: Path, epoch: int) -> Any:
+    """A writer that takes the place of what an interrupted run wrote from ``epoch`` on."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "tensorboard", "track") from None
-    return SummaryWriter(str(path))
+    return SummaryWriter(str(path), purge_step=epoch)

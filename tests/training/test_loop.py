@@ -1,0 +1,330 @@
+"""The loop learns, stops, resumes and refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recdistill.data import Sequences
+from recdistill.data.dataset import Contexts, Split
+from recdistill.errors import ConfigError, KnowledgeError, TrainingError
+from recdistill.evaluation import metric_values, rank
+from recdistill.knowledge import Knowledge
+from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
+from recdistill.models.base import RankingModel
+from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, SoftLabels, StartFrom
+from recdistill.objectives.base import ObjectiveConfig
+from recdistill.training import Fitted, Training, fit
+from recdistill.training import loop as loop_module
+
+from .made_up import FAST, MIX, STUDENT, chain, knowledge, split
+
+
+@pytest.fixture(scope="module")
+def data() -> Split:
+    return split()
+
+
+@pytest.fixture(scope="module")
+def taught(data: Split, tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
+    return knowledge(data, tmp_path_factory.mktemp("taught"))
+
+
+def train(data: Split, *objectives: ObjectiveConfig, epochs: int = 2, **more: Any) -> Fitted:
+    settings = {key: more.pop(key) for key in list(more) if key in Training.model_fields}
+    model = more.pop("model", STUDENT)
+    training = Training(**({"epochs": epochs} | FAST | settings))
+    return fit(model, data, objectives or (CrossEntropy(),), training=training, **more)
+
+
+def ndcg(model: RankingModel, contexts: Contexts) -> float:
+    return float(np.nanmean(metric_values(rank(model, contexts, 10), contexts.targets, "ndcg@10")))
+
+
+def same(a: Fitted, b: Fitted) -> bool:
+    """Bit-identical weights, and histories that differ in nothing but the time."""
+    histories = [[{k: v for k, v in r.items() if k != "seconds"} for r in fitted.history] for fitted in (a, b)]
+    tensors, others = a.model.tensors(), b.model.tensors()
+    equal = all(np.array_equal(tensors[name], others[name]) for name in tensors)
+    return equal and histories[0] == histories[1] and a.best_epoch == b.best_epoch
+
+
+def test_learns_what_popularity_cannot(data: Split) -> None:
+    fitted = train(data, epochs=15)
+    losses = [record["loss"]["cross-entropy"] for record in fitted.history]
+    assert losses[-1] < losses[0] < math.log(data.n_items) + 1.5
+    assert ndcg(fitted.model, data.test) > 1.3 * ndcg(Popularity().build(data), data.test)
+    best = fitted.history[fitted.best_epoch - 1]["valid"]["ndcg@10"]
+    assert best == max(record["valid"]["ndcg@10"] for record in fitted.history)
+    assert best == pytest.approx(ndcg(fitted.model, data.valid))  # these are the weights of that epoch
+    assert fitted.seconds == pytest.approx(sum(record["seconds"] for record in fitted.history))
+
+
+@pytest.mark.parametrize("model", [GRU4Rec(dim=8, max_length=10), MF(dim=8)])
+@pytest.mark.parametrize("objective", [CrossEntropy(), BPR(negatives=4)])
+def test_other_models_learn(data: Split, model: Any, objective: ObjectiveConfig) -> None:
+    fitted = train(data, objective, model=model, epochs=8)
+    losses = [record["loss"][objective.name] for record in fitted.history]
+    assert losses[-1] < losses[0]
+
+
+def test_models_of_closed_form_are_just_built(data: Split) -> None:
+    fitted = fit(EASE(), data)
+    assert (fitted.history, fitted.best_epoch) == ([], 0)
+    assert fitted.seconds > 0
+
+
+def test_a_distilled_student_moves_towards_its_teacher(data: Split, taught: Knowledge) -> None:
+    last = np.array([data.test.history[row][-1] for row in range(len(data.test))])
+    wanted = np.argsort(-chain(data.n_items)[last], axis=1, kind="stable")[:, :5]
+
+    def overlap(fitted: Fitted) -> float:
+        ranked = rank(fitted.model, data.test, 5, exclude_history=False)
+        return float(np.mean([len(set(a) & set(b)) / 5 for a, b in zip(ranked, wanted, strict=True)]))
+
+    alone = overlap(train(data, epochs=6))
+    soft = overlap(train(data, CrossEntropy(weight=0.2), SoftLabels(), knowledge=taught, epochs=6))
+    hard = overlap(train(data, CrossEntropy(weight=0.2), HardLabels(), knowledge=taught, epochs=6))
+    assert soft > alone + 0.2
+    assert hard > alone + 0.1
+
+
+@pytest.mark.parametrize("changes", [{}, {"negatives": 12}, {"precision": "bf16"}])
+def test_resumes_exactly(data: Split, taught: Knowledge, tmp_path: Path, changes: dict[str, Any]) -> None:
+    whole = train(data, *MIX, knowledge=taught, epochs=5, directory=tmp_path / "whole", **changes)
+    train(data, *MIX, knowledge=taught, epochs=2, directory=tmp_path / "parts", **changes)
+    parts = train(data, *MIX, knowledge=taught, epochs=5, directory=tmp_path / "parts", **changes)
+    assert same(whole, parts)
+    again = train(data, *MIX, knowledge=taught, epochs=5, directory=tmp_path / "parts", **changes)
+    assert same(whole, again)
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "epochs.jsonl").read_text().splitlines()]
+    assert lines == parts.history
+
+
+def test_resumes_exactly_after_kill_9(data: Split, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.training.made_up", str(tmp_path)]
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    log, deadline = tmp_path / "run" / "epochs.jsonl", time.monotonic() + 120
+    while not log.exists() or log.read_text().count("\n") < 3:
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    epochs = log.read_text().count("\n") + 2
+    taught = Knowledge.open(tmp_path / "taught")
+    resumed = train(data, *MIX, knowledge=taught, epochs=epochs, checkpoint_seconds=0, directory=tmp_path / "run")
+    assert len(resumed.history) == epochs
+    assert same(resumed, train(data, *MIX, knowledge=taught, epochs=epochs))
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "epochs.jsonl"]
+
+
+def test_what_is_half_written_is_removed(data: Split, tmp_path: Path) -> None:
+    left = tmp_path / ".checkpoint.safetensors.abc.part"
+    left.write_bytes(b"half")
+    train(data, epochs=1, directory=tmp_path)
+    assert not left.exists()
+
+
+def test_another_training_in_the_directory_is_refused(data: Split, tmp_path: Path) -> None:
+    train(data, epochs=1, directory=tmp_path)
+    with pytest.raises(TrainingError, match=r"another training.*remove it"):
+        train(data, epochs=2, lr=1e-4, directory=tmp_path)
+    with pytest.raises(TrainingError, match="another training"):
+        train(data, CrossEntropy(weight=0.5), epochs=2, directory=tmp_path)
+    train(data, epochs=2, max_minutes=5, checkpoint_seconds=1, directory=tmp_path)  # these shape nothing
+
+
+def test_a_broken_checkpoint_is_refused(data: Split, tmp_path: Path) -> None:
+    train(data, epochs=1, directory=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(TrainingError, match=r"checkpoint\.safetensors: the checkpoint cannot be read"):
+        train(data, epochs=2, directory=tmp_path)
+
+
+def test_what_is_trained_along_is_in_the_checkpoint(data: Split, taught: Knowledge, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    hint = EmbeddingHint(items=16, dim=8)
+    fitted = train(data, hint, knowledge=taught, epochs=3, directory=tmp_path)
+    losses = [record["loss"]["embedding-hint"] for record in fitted.history]
+    assert losses[-1] < losses[0]
+    saved = load_file(tmp_path / "checkpoint.safetensors")
+    first = hint.build()
+    first.prepare(STUDENT.build(data), data, taught, FAST["seed"])
+    assert not torch.equal(saved["objectives/embedding-hint.project.weight"], first.state_dict()["project.weight"])
+
+
+class TestStops:
+    def test_when_validation_no_longer_improves(self, data: Split, scores: list[float]) -> None:
+        scores[:] = [0.1, 0.3, 0.2, 0.3, 0.25, 0.9]
+        fitted = train(data, epochs=50, patience=3)
+        assert (len(fitted.history), fitted.best_epoch) == (5, 2)
+
+    def test_counting_evaluations(self, data: Split, scores: list[float]) -> None:
+        scores[:] = [0.3, 0.2, 0.1, 0.0]
+        fitted = train(data, epochs=50, patience=2, evaluate_every=3)
+        assert (len(fitted.history), fitted.best_epoch) == (9, 3)
+        assert [record["epoch"] for record in fitted.history if "valid" in record] == [3, 6, 9]
+
+    def test_the_last_epoch_is_evaluated(self, data: Split, scores: list[float]) -> None:
+        scores[:] = [0.1, 0.2]
+        fitted = train(data, epochs=5, evaluate_every=4)
+        assert [record["epoch"] for record in fitted.history if "valid" in record] == [4, 5]
+
+    def test_after_some_time(self, data: Split) -> None:
+        assert len(train(data, epochs=50, max_minutes=1e-6).history) == 1
+
+    @pytest.fixture
+    def scores(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """What validation will say."""
+        coming: list[float] = []
+        monkeypatch.setattr(loop_module._Loop, "_score", lambda _: coming.pop(0))
+        return coming
+
+
+def test_without_validation_the_last_weights_count(data: Split) -> None:
+    empty = Sequences.from_lists([[] for _ in range(len(data.valid))])
+    fitted = train(replace(data, valid=Contexts(data.valid.users, data.valid.history, empty)), epochs=3, patience=1)
+    assert (len(fitted.history), fitted.best_epoch) == (3, 3)
+
+
+def test_nothing_to_learn_from(data: Split) -> None:
+    short = data.train.keep(np.isin(np.arange(data.train.n_events), data.train.offsets))
+    with pytest.raises(TrainingError, match="no training event has an earlier one"):
+        train(replace(data, train=short))
+
+
+def test_a_loss_that_is_not_a_number(data: Split, taught: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recdistill.objectives.soft_labels import SoftLabelsLoss
+
+    original = SoftLabelsLoss.loss
+    calls = []
+
+    def broken(self: Any, scores: Any, targets: Any) -> Any:
+        calls.append(0)
+        return original(self, scores, targets) * (torch.nan if len(calls) == 3 else 1)
+
+    monkeypatch.setattr(SoftLabelsLoss, "loss", broken)
+    with pytest.raises(TrainingError, match=r"epoch 1, step 3: the loss of 'soft-labels' is nan; lower lr or clip"):
+        train(data, CrossEntropy(), SoftLabels(), knowledge=taught)
+
+
+def test_a_gradient_that_is_not_a_number(data: Split) -> None:
+    class Broken(CrossEntropy):  # type: ignore[misc]
+        def build(self) -> Any:
+            objective = super().build()
+            original = objective.loss
+            objective.loss = lambda *given: _NaNGradient.apply(original(*given))  # type: ignore[no-untyped-call]
+            return objective
+
+    with pytest.raises(TrainingError, match="step 1: the gradient is nan"):
+        train(data, Broken())
+
+
+class _NaNGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> torch.Tensor:
+        return upstream * torch.nan
+
+
+def test_schedules_reach_the_loss(data: Split, taught: Knowledge) -> None:
+    warm = {"start": 0.8, "warmup": 2}
+    decay = {"start": 1.0, "end": 0.0, "shape": "linear", "epochs": 2}
+    fitted = train(data, CrossEntropy(weight=decay), SoftLabels(weight=warm), knowledge=taught, epochs=4)
+    assert [record["weight"]["soft-labels"] for record in fitted.history] == [0.0, 0.4, 0.8, 0.8]
+    assert [record["weight"]["cross-entropy"] for record in fitted.history] == [1.0, 0.5, 0.0, 0.0]
+    names = [set(record["loss"]) for record in fitted.history]
+    assert names == [{"cross-entropy"}, {"cross-entropy", "soft-labels"}, {"soft-labels"}, {"soft-labels"}]
+    alone = train(data, CrossEntropy(), epochs=1)
+    assert fitted.history[0]["loss"] == alone.history[0]["loss"]  # a weight of 0 changes nothing
+
+
+def test_an_epoch_without_any_weight_learns_nothing(data: Split) -> None:
+    fitted = train(data, CrossEntropy(weight={"start": 1.0, "warmup": 1}), epochs=1)
+    assert fitted.history[0]["loss"] == {}
+    assert all(np.array_equal(a, b) for a, b in zip(
+        fitted.model.tensors().values(), STUDENT.build(data, seed=FAST["seed"]).tensors().values(), strict=True
+    ))  # fmt: skip
+
+
+def test_two_terms_of_a_kind_and_two_temperatures(data: Split, taught: Knowledge) -> None:
+    fitted = train(data, CrossEntropy(), SoftLabels(temperature=1.0), SoftLabels(temperature=3.0), knowledge=taught)
+    assert list(fitted.history[0]["loss"]) == ["cross-entropy", "soft-labels", "soft-labels#2"]
+
+
+def test_starts_from_a_teacher(data: Split, taught: Knowledge) -> None:
+    start = StartFrom()
+    fitted = train(data, start, CrossEntropy(), knowledge=taught, epochs=1)
+    assert list(fitted.history[0]["loss"]) == ["cross-entropy"]
+    with pytest.raises(ConfigError, match="no objective to train by"):
+        train(data, start, knowledge=taught)
+
+
+def test_knowledge_about_other_data_is_refused(data: Split, taught: Knowledge) -> None:
+    fewer = replace(data, train=data.train.keep(np.arange(data.train.n_events) != 5))
+    with pytest.raises(KnowledgeError, match="rankings by 'oracle' are about other data"):
+        train(fewer, SoftLabels(), knowledge=taught)
+
+
+def test_tensorboard(data: Split, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(data, epochs=1, tensorboard=True, directory=tmp_path)
+    fitted = train(data, epochs=3, tensorboard=True, directory=tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"loss/cross-entropy", "valid/ndcg@10"}
+    values = {event.step: event.value for event in events.Scalars("valid/ndcg@10")}
+    assert values == pytest.approx({record["epoch"]: record["valid"]["ndcg@10"] for record in fitted.history})
+
+
+def test_bf16_is_near_fp32(data: Split, taught: Knowledge) -> None:
+    half, full = (train(data, *MIX, knowledge=taught, precision=precision) for precision in ("bf16", "fp32"))
+    assert half.history[-1]["loss"] == pytest.approx(full.history[-1]["loss"], rel=0.02)
+    assert all(value.dtype == np.float32 for value in half.model.tensors().values())
+
+
+def test_the_callers_random_numbers_are_left_alone(data: Split) -> None:
+    torch.manual_seed(0)
+    before = torch.rand(3)
+    torch.manual_seed(0)
+    train(data, epochs=1)
+    assert torch.equal(before, torch.rand(3))
+
+
+def test_seeds(data: Split) -> None:
+    assert same(train(data), train(data))
+    assert not same(train(data), train(data, seed=4))
+
+
+def test_devices(data: Split) -> None:
+    assert train(data, epochs=1, device="auto").history
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(ConfigError, match=rf"training.device: device '{missing}' is not available"):
+        train(data, device=missing)
+
+
+def test_a_build_that_gives_something_else(data: Split) -> None:
+    class Odd(SASRec):  # type: ignore[misc]
+        def build(self, *given: Any, **more: Any) -> Any:
+            return Popularity().build(data)
+
+    with pytest.raises(Exception, match="not a NeuralModel"):
+        train(data, model=Odd())

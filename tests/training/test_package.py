@@ -1,0 +1,15 @@
+"""The public names."""
+
+from __future__ import annotations
+
+import pytest
+
+import recdistill.training as training
+from recdistill.training.loop import Fitted, fit
+
+
+def test_names() -> None:
+    assert (training.Fitted, training.fit) == (Fitted, fit)
+    assert set(training.__all__) == {"Fitted", "Training", "fit"}
+    with pytest.raises(AttributeError, match="nothing"):
+        training.nothing  # noqa: B018
