@@ -1,7 +1,7 @@
 """What distillation adds on the demo data: five seeds, student alone and distilled each with their own tuned settings.
 
-Runs the demo's recipe with seeds 0..4 (`--seeds`), everything else as in `recdistill demo`; stages that are done are kept
-under `.cache/bench-gain`, so a second run only reads them.
+Runs the demo's recipe with seeds 0..4 (`--seeds`), everything else as in `recdistill demo`; stages that are done are
+kept under `.cache/bench-gain`, so a second run only reads them.
 """
 
 from __future__ import annotations

@@ -34,6 +34,12 @@ def done(directory: Path) -> dict[str, set[str]]:
     return found
 
 
+def written(directory: Path) -> dict[Path, int]:
+    """Every file but the lock and the mark, with the time it was written."""
+    files = (file for file in directory.rglob("*") if file.name not in (".lock", "recipe.json"))
+    return {file: file.stat().st_mtime_ns for file in files}
+
+
 def test_the_table_has_every_role(finished: tuple[Path, ReportData]) -> None:
     data = finished[1]
     roles = [row.role for row in data.rows]
@@ -62,14 +68,13 @@ def test_the_bundle_recommends(finished: tuple[Path, ReportData]) -> None:
 
 def test_a_second_run_does_nothing(finished: tuple[Path, ReportData], films: Path) -> None:
     directory, data = finished
-    before = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.name not in (".lock", "recipe.json")}
+    before = written(directory)
     run = Run(load_recipe(films / "films.yaml"), directory)
     stage = run.results()
     run.publish(stage)
     assert all(s.cached for s in run.stages.finished)
     assert "split" not in vars(run)  # not even the data are loaded
-    after = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.name not in (".lock", "recipe.json")}
-    assert before == after
+    assert before == written(directory)
     assert ReportData.read(directory / "results.json") == data
 
 
@@ -103,7 +108,9 @@ def test_missing_data_file(films: Path, tmp_path: Path) -> None:
         run_recipe(recipe, tmp_path / "run")
 
 
-def test_killed_at_any_moment_and_run_again_gives_the_same(finished: tuple[Path, ReportData], films: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_and_run_again_gives_the_same(
+    finished: tuple[Path, ReportData], films: Path, tmp_path: Path
+) -> None:
     code = (
         "import sys, torch; torch.set_num_threads(1); from recdistill.recipes import load_recipe, run_recipe; "
         "run_recipe(load_recipe(sys.argv[1]), sys.argv[2])"

@@ -25,9 +25,9 @@ class FISM(NeuralConfig):
     with older events fading.
 
     The state behind event ``t`` is ``Σ_{s ≤ t} a_ts p_s`` with ``a_ts ∝ (t − s + 1)^−g``, weights scaled to unit
-    length and ``g`` learned; the score of item ``j`` is its dot product with ``q_j``, plus a bias. ``p`` and ``q`` are two free
-    vectors per item: what an item says about the next is not how it is reached. A large item-to-item teacher fits
-    into it at a small rank, and serving is a weighted sum: no network runs.
+    length and ``g`` learned; the score of item ``j`` is its dot product with ``q_j``, plus a bias. ``p`` and ``q`` are
+    two free vectors per item: what an item says about the next is not how it is reached. A large item-to-item teacher
+    fits into it at a small rank, and serving is a weighted sum: no network runs.
     """
 
     name: ClassVar[str] = "fism"
