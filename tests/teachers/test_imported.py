@@ -50,6 +50,12 @@ def test_lists_by_step(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.exp(found.tail[1:, 0]), [0.5, 0.75], atol=1e-3)
 
 
+def test_impossible_items_are_not_listed(tmp_path: Path) -> None:
+    file = _csv(tmp_path / "p.csv", "user,item,score\nu0,i2,0\nu0,i3,1\n")
+    found = Imported(predictions=file, scores="probability").label(SPLIT, tmp_path / "s").read([0])
+    assert found.items.tolist() == [[3, -1]]
+
+
 @pytest.mark.parametrize("extra", ["", ",rank"])
 def test_order_alone(tmp_path: Path, extra: str) -> None:
     lines = [f"u0,{item}{f',{rank}' if extra else ''}" for item, rank in (("i7", 1), ("i1", 2), ("i3", 3))]

@@ -45,7 +45,9 @@ class Encoder(TeacherConfig):
         "auto", description="auto: bfloat16 where the hardware multiplies it, float32 elsewhere"
     )
     device: str = Field("auto", description="auto: GPU if there is one")
-    batch_tokens: int = Field(4096, ge=1, description="tokens in a batch, padding included")
+    batch_tokens: int | None = Field(
+        None, ge=1, description="tokens in a batch, padding included; None: 1,024 on a CPU, 32,768 elsewhere"
+    )
 
     speed_only: ClassVar[frozenset[str]] = frozenset({"model", "revision", "local_only", "device", "batch_tokens"})
     """Parameters that do not change the vectors, or whose effect is in the identity of the weights."""
@@ -160,10 +162,11 @@ class LoadedEncoder(ABC):
 
         Empty texts get zeros. Equal texts in equal order give equal batches.
         """
+        budget = self.config.batch_tokens or (1024 if self.device.type == "cpu" else 32_768)
         for start in range(0, len(texts), _POOL):
             tokens = self.tokens(texts[start : start + _POOL])
             lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
-            for rows in _by_length(lengths, self.config.batch_tokens):
+            for rows in _by_length(lengths, budget):
                 yield start + rows, self._vectors([tokens[row] for row in rows])
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:

@@ -14,6 +14,7 @@ import polars.selectors as cs
 from ..data.dataset import Catalogue
 from ..data.tables import scan
 from ..errors import DataError, nearest
+from .ids import existing
 
 __all__ = ["read_vectors"]
 
@@ -35,15 +36,12 @@ def read_vectors(
     Raises:
         DataError: The file is missing, broken, or has another shape.
     """
-    if not file.is_file():
-        beside = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise DataError("no such file", where=file, hint=nearest(file.name, beside[:50]))
-    if file.suffix not in (".npy", ".safetensors"):
+    if existing(file).suffix not in (".npy", ".safetensors"):
         return _table(file, column or "item")
     matrix = _npy(file) if file.suffix == ".npy" else _safetensors(file, tensor)
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
         raise DataError(f"has shape {matrix.shape} of {matrix.dtype}, wanted is a matrix of numbers", where=file)
-    names = catalogue.ids if ids is None else ids.read_text(encoding="utf-8").splitlines()
+    names = catalogue.ids if ids is None else existing(ids).read_text(encoding="utf-8").splitlines()
     if len(names) != len(matrix):
         source = "the catalogue" if ids is None else str(ids)
         hint = "name a file of ids, one per line, with ids=" if ids is None else "every row needs one id"
