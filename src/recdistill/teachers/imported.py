@@ -84,7 +84,7 @@ class Imported(TeacherConfig):
         """
         if self.predictions is None:
             raise ConfigError("no predictions to import", key=("predictions",))
-        lists = read_lists(self.predictions, split, self.columns, self.scores == "rank", self.unknown)
+        lists = read_lists(self.predictions, split, dict(self.columns.items()), self.scores == "rank", self.unknown)
         k = min(k, split.n_items, int(np.bincount(lists["position"].to_numpy(), minlength=1).max(initial=1)))
         writer = RankingsWriter(
             path, teacher=teacher or self.name, teacher_fingerprint=self.fingerprint(), rows=split.train.n_events, k=k,

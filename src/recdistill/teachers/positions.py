@@ -57,18 +57,18 @@ def scores_at_positions(model: RankingModel, users: Ints, train: Sequences, long
 
 
 def _fold_scorer(model: OutOfFold, users: Ints, train: Sequences, longest: int | None) -> Scorer:
-    scorers: list[tuple[Ints, Scorer]] = []
-    place = np.zeros(train.n_events, dtype=np.int64)
-    row_of_event = train.row_of_event()
-    fold_of_event = model.folds[users][row_of_event]
+    fold_of_row = model.folds[users]
+    fold_of_event = fold_of_row[train.row_of_event()]
+    place = np.zeros(train.n_events, dtype=np.int64)  # of each event among the events of its fold
+    scorers: list[Scorer] = []
     for fold, member in enumerate(model.models):
-        rows = np.flatnonzero(model.folds[users] == fold)
-        place[fold_of_event == fold] = np.arange((fold_of_event == fold).sum())
-        scorers.append((rows, scores_at_positions(member, users[rows], train.take(rows), longest)))
+        rows, mine = np.flatnonzero(fold_of_row == fold), fold_of_event == fold
+        place[mine] = np.arange(mine.sum())
+        scorers.append(scores_at_positions(member, users[rows], train.take(rows), longest))
 
     def score(positions: Ints) -> Tensor:
         out = torch.empty(len(positions), model.n_items)
-        for fold, (_, scorer) in enumerate(scorers):
+        for fold, scorer in enumerate(scorers):
             mine = np.flatnonzero(fold_of_event[positions] == fold)
             if len(mine):
                 out[torch.from_numpy(mine)] = scorer(place[positions[mine]]).cpu()

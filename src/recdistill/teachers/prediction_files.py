@@ -61,8 +61,8 @@ def rankings_of_lists(
         lists: From :func:`read_lists`.
         k: Items in a ranking.
         n_items: Catalogue size; unlisted items share evenly what the listed leave.
-        rest: Probability of all unlisted items together, listed ones having the softmax of their scores times ``1 - rest``;
-            None if scores are probabilities themselves.
+        rest: Probability of all unlisted items together; the listed ones share ``1 - rest`` by the softmax of their
+            scores. None if scores are probabilities themselves.
 
     Raises:
         DataError: Probabilities are negative or sum to more than 1.

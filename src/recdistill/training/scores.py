@@ -171,9 +171,9 @@ class FullChunk(Chunk):
         factors, entries = self._upstream()
         parts = []
         half = factors.pop(self.base / 2, None)
-        if half is not None:  # (half · softmax + whole) · softmax
+        if half is not None:  # (half · softmax + whole) · softmax, where the scores were: they have served
             softmax = self._softmax(self.base)
-            part = softmax * (half / self.length.square())[:, None]
+            part = torch.mul(softmax, (half / self.length.square())[:, None], out=self.scores)
             if self.base in factors:
                 part += factors.pop(self.base)[:, None]
             parts.append(part.mul_(softmax))
