@@ -27,7 +27,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = load_recipe(RECIPE).replace(seeds=list(range(args.seeds)))
     data = run_recipe(recipe, args.out)
-    Console().print(console_table(data))
+    Console(width=140).print(console_table(data))
     for line in judge(data).warnings:
         print("!", line)
     print(json.dumps(summary(data)))

@@ -193,3 +193,14 @@ def test_labels_do_not_lie_on_each_other() -> None:
         dx, dy, align = LABEL_PLACES[point["at"]]
         spots.add((point["cost"], point["value"], dx, dy, align))
     assert len(spots) == 6
+
+
+def test_a_narrow_terminal_keeps_names_and_numbers_whole() -> None:
+    out = io.StringIO()
+    data = example_run()
+    Console(file=out, width=80).print(console_table(data, 80))
+    shown = out.getvalue()
+    assert "…" not in shown
+    for row in data.rows:
+        assert row.name in shown
+        assert f"{row.metrics[data.metric]:.4f}" in shown

@@ -84,7 +84,7 @@ def show_results(data: ReportData, directory: Path) -> None:
 
     verdict = judge(data)
     out = console()
-    out.print(console_table(data))
+    out.print(console_table(data, out.width))
     out.print(f"[bold]{verdict.sentence}[/bold]", soft_wrap=True)
     for warning in verdict.warnings:
         out.print(f"  note: {warning}", style="dim", markup=False, soft_wrap=True)
