@@ -206,12 +206,16 @@ def _teach_ranking(
 
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
     from .knowledge import Knowledge, WeightsStore
+    from .teachers.ensemble import Ensemble
     from .teachers.recommender import RecommenderTeacher
 
     if isinstance(model, VectorModel) and not (place / "weights").exists():
         tensors = {"items": model.item_vectors()}
         WeightsStore.write(place / "weights", name, model.config.digest(), data.fingerprint, tensors)
-    RecommenderTeacher(model, name=name).label(data, place / "rankings", k=k)
+    # scores of a closed form are no log-probabilities; an ensemble of one, fitted on validation, makes them such
+    calibrated = model.config.trained or isinstance(model, Ensemble)
+    scored = model if calibrated else Ensemble.fit({name: model}, data.valid)
+    RecommenderTeacher(scored, name=name).label(data, place / "rankings", k=k)
     return Knowledge.open(place)
 
 
