@@ -47,8 +47,13 @@ def teacher_rankings(rankings: Rankings, n_items: int) -> TeacherRankings:
     )
 
 
-def made_up_targets(n: int, n_items: int, k: int, seed: int = 0, teachers: tuple[str, ...] = ("teacher",)) -> Targets:
-    """Targets with all that is odd: few listed items, none, no answer, no weight, nothing left for the tail."""
+def made_up_targets(
+    n: int, n_items: int, k: int, seed: int = 0, teachers: tuple[str, ...] = ("teacher",), m: int = 1
+) -> Targets:
+    """Targets with all that is odd: few listed items, none, no answer, no weight, nothing left for the tail.
+
+    With more than one label, some positions have fewer, and one has none.
+    """
     random = np.random.default_rng(seed)
     known = {}
     for name in teachers:
@@ -59,6 +64,10 @@ def made_up_targets(n: int, n_items: int, k: int, seed: int = 0, teachers: tuple
         rankings.confidence[:] = random.random(n).astype(np.float32)
         rankings.confidence[2 % n] = 0.0
         known[name] = teacher_rankings(rankings, n_items)
-    weights = torch.from_numpy(random.random(n).astype(np.float32) + 0.5)
+    weights = torch.from_numpy(random.random((n, m)).astype(np.float32) + 0.5)
     weights[3 % n] = 0.0
-    return Targets(torch.from_numpy(random.integers(0, n_items, n)), weights, known)
+    labels = torch.from_numpy(np.argsort(random.random((n, n_items)), axis=1)[:, :m])
+    if m > 1:
+        labels[torch.from_numpy(random.random((n, m)) < 0.3)] = -1
+        labels[4 % n] = -1
+    return Targets(labels, weights.masked_fill(labels < 0, 0.0), known)

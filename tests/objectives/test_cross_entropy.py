@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from recdistill.objectives import CrossEntropy
@@ -10,11 +11,13 @@ from recdistill.objectives import CrossEntropy
 from .naive import NaiveScores, made_up_targets
 
 
-def test_formula() -> None:
+@pytest.mark.parametrize("m", [1, 4])
+def test_formula(m: int) -> None:
     z = np.random.default_rng(0).standard_normal((7, 11))
-    targets = made_up_targets(7, 11, 3)
+    targets = made_up_targets(7, 11, 3, m=m)
     got = CrossEntropy().build().loss(NaiveScores(torch.from_numpy(z)), targets)
     for row in range(7):
-        label, weight = int(targets.labels[row]), float(targets.weights[row])
-        wanted = weight * (np.log(np.exp(z[row]).sum()) - z[row, label])
+        total, wanted = np.log(np.exp(z[row]).sum()), 0.0
+        for label, weight in zip(targets.labels[row].tolist(), targets.weights[row].tolist(), strict=True):
+            wanted += weight * (total - z[row, label]) if label >= 0 else 0.0
         assert np.isclose(float(got[row]), wanted)

@@ -55,7 +55,7 @@ def test_whole_list_is_the_whole_divergence(temperature: float) -> None:
     scores, z = (random.standard_normal((5, 6)).astype(np.float32) for _ in range(2))
     known = teacher_rankings(rankings_of(scores, 6), 6)
     got = soft_labels(temperature=temperature).loss(
-        NaiveScores(torch.from_numpy(z)), Targets(torch.zeros(5).long(), torch.ones(5), {"teacher": known})
+        NaiveScores(torch.from_numpy(z)), Targets(torch.zeros(5, 1).long(), torch.ones(5, 1), {"teacher": known})
     )
     p = torch.log_softmax(torch.from_numpy(scores) / temperature, dim=1)
     q = torch.log_softmax(torch.from_numpy(z) / temperature, dim=1)
@@ -69,7 +69,7 @@ def test_a_student_like_the_teacher_has_no_loss() -> None:
     z = torch.from_numpy(scores).requires_grad_()
     for temperature in (1.0, 2.0):  # where the tail is exact
         loss = soft_labels(temperature=temperature).loss(
-            NaiveScores(z), Targets(torch.zeros(5).long(), torch.ones(5), {"teacher": known})
+            NaiveScores(z), Targets(torch.zeros(5, 1).long(), torch.ones(5, 1), {"teacher": known})
         )
         (gradient,) = torch.autograd.grad(loss.sum(), z)
         assert loss.abs().max() < 1e-6

@@ -65,11 +65,11 @@ def naive_loss(matrix: Tensor, targets: Targets, terms: list[tuple[ScoreObjectiv
 
 
 @pytest.mark.parametrize("mix", MIXES)
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_gradients(mix: str, with_bias: bool) -> None:
+@pytest.mark.parametrize(("with_bias", "m"), [(True, 1), (False, 1), (True, 4)])
+def test_gradients(mix: str, with_bias: bool, m: int) -> None:
     hidden, table, bias = student()
     given = [hidden, table, bias] if with_bias else [hidden, table]
-    targets = made_up_targets(N, ITEMS, 6, teachers=("teacher", "other"))
+    targets = made_up_targets(N, ITEMS, 6, teachers=("teacher", "other"), m=m)
     terms = built(MIXES[mix])
     torch.manual_seed(0)
     loss, means = catalogue_loss(hidden, table, bias if with_bias else None, targets, terms)

@@ -76,9 +76,12 @@ class TeacherRankings:
 class Targets:
     """What the scores at ``n`` positions are compared with.
 
+    A position may have one label (the item that followed a history), several (the items of a user) or none, where only
+    knowledge is there to learn from.
+
     Attributes:
-        labels: int64 ``[n]``, the item that followed.
-        weights: float ``[n]``, weight of the event.
+        labels: int64 ``[n, m]``, items that are right here, -1 for none.
+        weights: float ``[n, m]``, weight of each as an event; 0 where there is no label.
         rankings: Teacher name to its stored rankings.
     """
 
@@ -138,11 +141,15 @@ class ScoreObjective(Objective):
     """A term that compares scores at positions with labels or stored rankings."""
 
     dense: ClassVar[bool] = True
-    """False if it never asks for ``logsumexp``: then the catalogue-wide scores are not computed for it."""
+    """False if it asks for nothing but ``of``: then the catalogue-wide scores are not computed for it."""
 
     @abstractmethod
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         """Loss at each position, weighted by event or confidence: float ``[n]``."""
+
+    def asked(self, targets: Targets) -> int:
+        """Items it asks about at one position, about; sizes the chunks of terms that are not dense."""
+        return targets.labels.shape[1] + max((known.items.shape[1] for known in targets.rankings.values()), default=0)
 
 
 class FeatureObjective(Objective):

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .base import ObjectiveConfig, ScoreObjective, Scores, Targets
+from .rows import contained
 
 __all__ = ["BPR", "BPRLoss"]
 
@@ -17,12 +18,13 @@ __all__ = ["BPR", "BPRLoss"]
 class BPR(ObjectiveConfig):
     """``−log σ(z_label − z_negative)``, mean over uniformly sampled negatives, times the weight of the event.
 
-    A sampled negative that is the label counts nothing. Rendle et al. 2009, https://arxiv.org/abs/1205.2618.
+    Every label of a position gets negatives of its own; one that is a label of the position counts nothing.
+    Rendle et al. 2009, https://arxiv.org/abs/1205.2618.
     """
 
     name: ClassVar[str] = "bpr"
 
-    negatives: int = Field(1, ge=1, description="sampled items per position")
+    negatives: int = Field(1, ge=1, description="sampled items per label")
 
     def build(self) -> BPRLoss:
         return BPRLoss(self)
@@ -35,9 +37,13 @@ class BPRLoss(ScoreObjective):
     dense: ClassVar[bool] = False
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        shape = (len(targets.labels), self.config.negatives)
-        negatives = torch.randint(scores.n_items, shape, device=targets.labels.device)
-        labels = targets.labels[:, None]
-        both = scores.of(torch.cat([labels, negatives], dim=1))
-        losses = functional.softplus(both[:, 1:] - both[:, :1]) * (negatives != labels)
-        return targets.weights * losses.mean(dim=1)
+        labels = targets.labels
+        shape = (*labels.shape, self.config.negatives)
+        negatives = torch.randint(scores.n_items, shape, device=labels.device).flatten(1)
+        both = scores.of(torch.cat([labels.clamp_min(0), negatives], dim=1))
+        own, others = both[:, : labels.shape[1], None], both[:, labels.shape[1] :].view(shape)
+        losses = functional.softplus(others - own) * ~contained(negatives, labels).view(shape)
+        return (targets.weights * losses.mean(dim=2)).sum(1)
+
+    def asked(self, targets: Targets) -> int:
+        return targets.labels.shape[1] * (1 + self.config.negatives)

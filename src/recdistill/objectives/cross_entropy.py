@@ -12,10 +12,12 @@ __all__ = ["CrossEntropy", "CrossEntropyLoss"]
 
 
 class CrossEntropy(ObjectiveConfig):
-    """``log Σ_j exp(z_j) − z_label`` over the whole catalogue, times the weight of the event.
+    """``Σ_labels w_label (log Σ_j exp(z_j) − z_label)`` over the whole catalogue, w the weight of the event.
 
-    Event weights come from the log (repeats, ratings, any column mapped to ``weight``): the w_ui of weighted
-    matrix factorisation and weighted distillation.
+    A history has one label, what followed it; a user has all of their items, which makes it the multinomial likelihood
+    (Liang et al. 2018, https://arxiv.org/abs/1802.05814); a context without labels counts 0. Event weights come from
+    the log (repeats, ratings, any column mapped to ``weight``): the w_ui of weighted matrix factorisation and weighted
+    distillation.
     """
 
     name: ClassVar[str] = "cross-entropy"
@@ -28,4 +30,5 @@ class CrossEntropyLoss(ScoreObjective):
     """The term described by :class:`CrossEntropy`."""
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        return targets.weights * (scores.logsumexp() - scores.of(targets.labels[:, None])[:, 0])
+        own = scores.of(targets.labels.clamp_min(0))
+        return (targets.weights * (scores.logsumexp()[:, None] - own)).sum(1)

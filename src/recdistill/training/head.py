@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..objectives.base import ScoreObjective, Targets
-from .scores import Chunk, FullChunk, Gradients, Negatives, SampledChunk
+from .scores import Chunk, FullChunk, Gradients, Negatives, SampledChunk, Space
 
 __all__ = ["Negatives", "catalogue_loss"]
 
@@ -32,6 +32,9 @@ _CHUNK_NUMBERS = 1 << 20
 _CHUNK_NUMBERS_GPU = 1 << 27
 _CHUNK_ROWS = 32
 """Positions in one chunk at least: matrix products of fewer rows are slow."""
+
+_CHUNK_ITEMS = 8
+"""Item vectors at a position that a chunk has room for at least, where only single scores are asked for."""
 
 Term = tuple[ScoreObjective, float]
 """An objective and its weight at this step."""
@@ -78,7 +81,7 @@ class _CatalogueLoss(torch.autograd.Function):
         )
         weights = torch.tensor([weight for _, weight in terms], dtype=hidden.dtype, device=hidden.device) / len(hidden)
         sums = torch.zeros_like(weights)
-        make, rows = _kind(terms, hidden, table, negatives)
+        make, rows = _kind(terms, hidden, table, targets, negatives)
         for start in range(0, len(hidden), rows):
             part = slice(start, min(start + rows, len(hidden)))
             chunk = make(hidden[part], table, bias, targets.labels[part])
@@ -102,17 +105,20 @@ def _exact(value: Tensor) -> Tensor:
     return value.detach().to(torch.promote_types(value.dtype, torch.float32))
 
 
-def _kind(terms: Sequence[Term], hidden: Tensor, table: Tensor, negatives: Negatives | None) -> tuple[Any, int]:
+def _kind(
+    terms: Sequence[Term], hidden: Tensor, table: Tensor, targets: Targets, negatives: Negatives | None
+) -> tuple[Any, int]:
     """How to make a chunk for these terms, and how many positions go into one."""
     numbers = _CHUNK_NUMBERS_GPU if hidden.is_cuda else _CHUNK_NUMBERS
     make: Any
     if not any(objective.dense for objective, _ in terms):
-        make, width = Chunk, 8 * table.shape[1]
+        asked = max(objective.asked(targets) for objective, _ in terms)
+        make, width = Chunk, max(asked, _CHUNK_ITEMS) * table.shape[1]
     elif negatives is not None:
         make, width = partial(SampledChunk, negatives=negatives), len(negatives.items)
     else:
         wanted = {temperature for objective, _ in terms for temperature in objective.temperatures}
-        make, width = partial(FullChunk, base=2.0 if 2.0 in wanted else 1.0), len(table)
+        make, width = partial(FullChunk, space=Space(table), base=2.0 if 2.0 in wanted else 1.0), len(table)
     return make, max(_CHUNK_ROWS, numbers // width)
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Chunk", "FullChunk", "Gradients", "Negatives", "SampledChunk"]
+from ..objectives.rows import contained, first_of_each
+
+__all__ = ["Chunk", "FullChunk", "Gradients", "Negatives", "SampledChunk", "Space"]
 
 _LEAST = 1e-6
 """A sum without some items is at least this part of the whole, where float32 has 6 % of rounding error left."""
@@ -59,7 +61,7 @@ class Chunk:
         hidden: float ``[n, dim]``.
         table: float ``[n_items, dim]``.
         bias: float ``[n_items]`` or None.
-        labels: int64 ``[n]``.
+        labels: int64 ``[n, m]``, -1 for none.
     """
 
     def __init__(self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> None:
@@ -98,20 +100,39 @@ class Chunk:
         return torch.einsum("nk,nkd->nd", upstream, self.table[items])
 
 
+class Space:
+    """Matrices that every chunk uses again: fresh memory of this size costs more than what is computed in it.
+
+    Args:
+        like: Gives type and device.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._matrices: dict[object, Tensor] = {}
+
+    def matrix(self, name: object, rows: int, columns: int) -> Tensor:
+        """The matrix of that name, with what was left in it; the first call has the most rows."""
+        if name not in self._matrices:
+            self._matrices[name] = self._like.new_empty(rows, columns)
+        return self._matrices[name][:rows]
+
+
 class FullChunk(Chunk):
     """Scores of all items, in one matrix that lives as long as the chunk.
 
     Args:
+        space: Where the matrices lie; shared by the chunks of a step, one after the other.
         base: 1 or 2, the temperature that the matrix is divided by. With 2, the softmax at T = 1 is taken as the square
             of that at T = 2, made to sum to 1 again: much cheaper than the exponentials once more.
     """
 
     def __init__(
-        self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, base: float = 1.0
+        self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, space: Space, base: float = 1.0
     ) -> None:
         super().__init__(hidden, table, bias, labels)
-        self.base = base
-        self.scores = (hidden / base) @ table.T
+        self.space, self.base = space, base
+        self.scores = torch.mm(hidden / base, table.T, out=self._matrix("scores"))
         if bias is not None:
             self.scores += bias / base
         self.top = self.scores.amax(dim=1)
@@ -143,10 +164,14 @@ class FullChunk(Chunk):
 
     def _softmax(self, temperature: float) -> Tensor:
         if temperature not in self.softmaxes:
-            same = temperature == self.base
-            scaled = self.scores if same else self.scores * (self.base / temperature)
-            self.softmaxes[temperature] = torch.softmax(scaled, dim=1)
+            scaled, factor = self.scores, self.base / temperature
+            if factor != 1:
+                scaled = torch.mul(self.scores, factor, out=self._matrix("scaled"))
+            self.softmaxes[temperature] = torch.softmax(scaled, dim=1, out=self._matrix(temperature))
         return self.softmaxes[temperature]
+
+    def _matrix(self, name: object) -> Tensor:
+        return self.space.matrix(name, len(self.hidden), self.n_items)
 
     def _squared(self, temperature: float) -> bool:
         return 2 * temperature == self.base
@@ -209,48 +234,50 @@ class _Rest:
 
 
 class SampledChunk(Chunk):
-    """Log-sum-exps estimated from sampled items by importance weights, plus the label itself.
+    """Log-sum-exps estimated from sampled items by importance weights, plus the labels themselves.
 
-    ``Σ_j exp(z_j / T) ≈ exp(z_label / T) + Σ_{s sampled, s ≠ label} exp(z_s / T) / (m · q_s)`` is unbiased for the sum
-    over the catalogue when ``m`` items are drawn with probabilities ``q`` (Bengio and Senécal 2003,
+    ``Σ_j exp(z_j / T) ≈ Σ_labels exp(z_label / T) + Σ_{s sampled, no label} exp(z_s / T) / (m · q_s)`` is unbiased for
+    the sum over the catalogue when ``m`` items are drawn with probabilities ``q`` (Bengio and Senécal 2003,
     http://proceedings.mlr.press/r4/bengio03a.html).
     """
 
     def __init__(
         self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, negatives: Negatives
     ) -> None:
-        super().__init__(hidden, table, bias, labels)
+        super().__init__(hidden, table, bias, first_of_each(labels))
         self.items, self.log_expected = negatives.items, negatives.log_expected
         self.vectors = table[self.items]
         self.scores = hidden @ self.vectors.T
         if bias is not None:
             self.scores += bias[self.items]
-        self.own = self._single(labels[:, None])[:, 0]
+        self.own = self._single(self.labels.clamp_min(0)).masked_fill_(self.labels < 0, -torch.inf)
         self.sums: list[tuple[float, Tensor, Tensor, Tensor]] = []
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         with torch.no_grad():
             sampled, own = self.scores / temperature - self.log_expected, self.own / temperature
-            greatest = torch.maximum(sampled.amax(dim=1), own)
-            self._leave_out(sampled, self.labels[:, None])
+            greatest = torch.cat([sampled, own], dim=1).amax(dim=1)
+            self._leave_out(sampled, self.labels)
             if without is not None:
                 self._leave_out(sampled, without)
-                own = own.masked_fill((without == self.labels[:, None]).any(1), -torch.inf)
-            total = torch.logaddexp(sampled.logsumexp(dim=1), own)
+                own = own.masked_fill(contained(self.labels, without), -torch.inf)
+            total = torch.logaddexp(sampled.logsumexp(dim=1), own.logsumexp(dim=1))
             leaf = torch.maximum(total, greatest + math.log(_LEAST))
-            self.sums.append((temperature, sampled.sub_(leaf[:, None]).exp_(), (own - leaf).exp_(), leaf))
+            shares = sampled.sub_(leaf[:, None]).exp_(), (own - leaf[:, None]).exp_()
+            self.sums.append((temperature, *shares, leaf))
         return leaf.requires_grad_()
 
     def backward(self, gradients: Gradients) -> Tensor:
         dense, own = torch.zeros_like(self.scores), torch.zeros_like(self.own)
-        for temperature, sampled, label, leaf in self.sums:
+        for temperature, sampled, labels, leaf in self.sums:
             if leaf.grad is not None:
-                dense += sampled.mul_((leaf.grad / temperature)[:, None])
-                own += label * leaf.grad / temperature
+                factor = (leaf.grad / temperature)[:, None]
+                dense += sampled.mul_(factor)
+                own += labels * factor
         gradients.table.index_add_(0, self.items, dense.T @ self.hidden)
         if gradients.bias is not None:
             gradients.bias.index_add_(0, self.items, dense.sum(0))
-        to_hidden = dense @ self.vectors + self._single_backward(self.labels[:, None], own[:, None], gradients)
+        to_hidden = dense @ self.vectors + self._single_backward(self.labels.clamp_min(0), own, gradients)
         return to_hidden + super().backward(gradients)
 
     def _leave_out(self, scores: Tensor, items: Tensor) -> None:
