@@ -11,7 +11,20 @@ import numpy as np
 import pytest
 
 from recdistill.knowledge import EmbeddingsWriter, Knowledge
-from recdistill.models import EASE, FISM, MF, MODELS, SLIST, GRU4Rec, ItemKNN, ModelConfig, Popularity, SASRec, TextKNN
+from recdistill.models import (
+    EASE,
+    FISM,
+    MF,
+    MODELS,
+    SLIST,
+    DualEASE,
+    GRU4Rec,
+    ItemKNN,
+    ModelConfig,
+    Popularity,
+    SASRec,
+    TextKNN,
+)
 from recdistill.testing import ModelContract, NeuralContract
 from tests.synthetic import tiny_split
 
@@ -50,6 +63,10 @@ class TestItemKNN(ModelContract):
 
 class TestEASE(ModelContract):
     config: ClassVar[ModelConfig] = EASE(l2=5)
+
+
+class TestDualEASE(ModelContract):
+    config: ClassVar[ModelConfig] = DualEASE(l2=5)
 
 
 class TestSLIST(ModelContract):

@@ -21,6 +21,7 @@ MODELS = Components(
     Component(
         "ease", "recdistill.models.ease:EASE", "train", "closed-form linear item-to-item model, the linear student"
     ),
+    Component("dual-ease", "recdistill.models.dual_ease:DualEASE", "train", "EASE for large catalogues with few users"),
     Component("slist", "recdistill.models.slist:SLIST", "train", "closed-form linear map from history to what follows"),
     Component(
         "text-knn", "recdistill.models.text_knn:TextKNN", "train", "items whose text embedding is near the history's"

@@ -18,7 +18,7 @@ from .item_knn import history_matrix
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["EASE", "EASEModel"]
+__all__ = ["EASE", "EASEModel", "inverse_gram"]
 
 _EXACT = 5_000
 """Items up to which the system is solved in double precision; beyond, single precision halves memory and time."""
@@ -96,13 +96,20 @@ def closed_form(interactions: sparse.csr_array, l2: float) -> Floats:
     """
     n_users, n_items = interactions.shape
     kind = np.float64 if n_items <= _EXACT else np.float32
-    inverse = _dual(interactions, l2, kind) if n_users < n_items else _primal(interactions, l2, kind)
+    inverse = _dual(interactions, l2, kind) if n_users < n_items else inverse_gram(interactions, l2, kind)
     weights = (inverse / -np.diag(inverse)).astype(np.float32, copy=False)
     np.fill_diagonal(weights, 0.0)
     return weights
 
 
-def _primal(interactions: sparse.csr_array, l2: float, kind: type[np.floating[Any]]) -> npt.NDArray[Any]:
+def inverse_gram(interactions: sparse.csr_array, l2: float, kind: type[np.floating[Any]]) -> npt.NDArray[Any]:
+    """:math:`(X^T X + λI)^{-1}`, symmetric: ``[columns, columns]``.
+
+    Args:
+        interactions: Sparse ``[rows, columns]``.
+        l2: λ, above 0.
+        kind: Precision of the solution.
+    """
     gram = (interactions.T @ interactions).toarray().astype(kind)
     gram[np.diag_indices_from(gram)] += l2
     factorise, invert = linalg.get_lapack_funcs(("potrf", "potri"), (gram,))
