@@ -35,6 +35,14 @@ class NaiveScores:
         rest = torch.logsumexp((self.matrix / temperature).masked_fill(out, -1e30), dim=1)
         return torch.maximum(rest, torch.logsumexp(self.matrix.detach() / temperature, dim=1) + np.log(1e-6))
 
+    def top(self, k: int) -> Tensor:
+        order = np.argsort(-self.matrix.detach().numpy(), axis=1)[:, :k]
+        return torch.from_numpy(np.pad(order, ((0, 0), (0, max(0, k - self.n_items))), constant_values=-1))
+
+    def ranks(self, items: Tensor) -> Tensor:
+        rows = zip(self.matrix.detach(), items.tolist(), strict=True)
+        return torch.tensor([[int((row > row[item]).sum()) for item in asked] for row, asked in rows])
+
 
 def teacher_rankings(rankings: Rankings, n_items: int) -> TeacherRankings:
     """As the loader makes them."""

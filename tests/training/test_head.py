@@ -10,6 +10,7 @@ from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
 from recdistill.objectives.base import ObjectiveConfig, ScoreObjective, Targets
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
+from recdistill.training.scores import Chunk, FullChunk, Space
 
 from ..objectives.naive import NaiveScores, made_up_targets
 
@@ -166,3 +167,26 @@ def test_sparse_terms_cannot_ask_for_the_catalogue() -> None:
     objective.loss = lambda scores, _: scores.logsumexp()
     with pytest.raises(TypeError, match="dense"):
         catalogue_loss(hidden, table, bias, targets, [(objective, 1.0)])
+
+
+@pytest.mark.parametrize("base", [1.0, 2.0])
+def test_the_students_own_ranking(base: float) -> None:
+    hidden, table, bias = (value.detach() for value in student())
+    table[3] = table[4]  # equal scores share the better rank
+    bias[3] = bias[4]
+    labels = torch.zeros(N, 1, dtype=torch.int64)
+    chunk = FullChunk(hidden, table, bias, labels, space=Space(table), base=base)
+    naive = NaiveScores(chunk.scores.clone())
+    items = torch.randint(ITEMS, (N, 7), generator=torch.Generator().manual_seed(0))
+    items[:, :2] = torch.tensor([3, 4])
+    for _ in range(2):  # what is computed once is kept
+        assert torch.equal(chunk.ranks(items), naive.ranks(items))
+    apart = torch.arange(ITEMS) != 4
+    chunk = FullChunk(hidden, table[apart], bias[apart], labels, space=Space(table[apart]), base=base)
+    top = chunk.top(40)
+    assert torch.equal(chunk.ranks(top[:, :29]), torch.arange(29).expand(N, -1))
+    assert torch.equal(top, NaiveScores(chunk.scores).top(40))
+    with pytest.raises(TypeError, match="not dense"):
+        Chunk(hidden, table, bias, labels).top(3)
+    with pytest.raises(TypeError, match="not dense"):
+        Chunk(hidden, table, bias, labels).ranks(items)

@@ -13,7 +13,7 @@ from recdistill.training import head
 from recdistill.training.head import catalogue_loss
 from recdistill.training.scores import Negatives, SampledChunk
 
-from ..objectives.naive import made_up_targets
+from ..objectives.naive import NaiveScores, made_up_targets
 from .test_head import ITEMS, N, built, student
 
 Q = torch.linspace(1, 3, ITEMS, dtype=torch.float64)
@@ -62,14 +62,12 @@ MIXES: list[list[ObjectiveConfig]] = [
 ]
 
 
-class NaiveSampled:
+class NaiveSampled(NaiveScores):
     """The estimate by loops, so that autograd sees every score."""
 
     def __init__(self, matrix: Tensor, labels: Tensor, drawn: Tensor) -> None:
-        self.matrix, self.labels, self.drawn, self.n_items = matrix, labels, drawn, matrix.shape[1]
-
-    def of(self, items: Tensor) -> Tensor:
-        return self.matrix.gather(1, items)
+        super().__init__(matrix)
+        self.labels, self.drawn = labels, drawn
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         rows = []
@@ -122,3 +120,34 @@ def test_finite_where_the_sample_is_all_listed() -> None:
     for gradient in (hidden.grad, table.grad):
         assert gradient is not None
         assert gradient.isfinite().all()
+
+
+def test_estimated_ranks() -> None:
+    hidden, table, bias = (value.detach() for value in student(0.7))
+    labels = torch.stack([torch.arange(N) % ITEMS, torch.full((N,), -1)], dim=1)
+    items = torch.randint(ITEMS, (N, 6), generator=torch.Generator().manual_seed(0))
+    estimates = []
+    torch.manual_seed(1)
+    for _ in range(300):
+        chunk = SampledChunk(hidden, table, bias, labels, negatives=Negatives.draw(Q, 60))
+        estimates.append(chunk.ranks(items).double())
+    exact = NaiveScores(hidden @ table.T + bias).ranks(items)
+    middle = (exact > 2) & (exact < ITEMS - 8)  # rounding, and what is above the last rank, make it biased at the ends
+    assert (torch.stack(estimates).mean(0) - exact)[middle].abs().mean() < 0.5
+
+
+def test_the_best_of_the_sample() -> None:
+    hidden, table, bias = (value.detach() for value in student())
+    labels = torch.stack([torch.arange(N) % ITEMS, torch.full((N,), -1)], dim=1)
+    negatives = Negatives(torch.tensor([2, 5, 9]), torch.zeros(3))
+    got = SampledChunk(hidden, table, bias, labels, negatives=negatives).top(5)
+    scores = hidden @ table.T + bias
+    for row in range(N):
+        wanted = sorted({2, 5, 9, row % ITEMS}, key=lambda item: -float(scores[row, item]))
+        assert [item for item in got[row].tolist() if item >= 0] == wanted
+        assert got[row].tolist()[len(wanted) :] == [-1] * (5 - len(wanted))
+    everything = Negatives(torch.arange(ITEMS), torch.zeros(ITEMS))
+    chunk = SampledChunk(hidden, table, bias, labels, negatives=everything)
+    items = torch.randint(ITEMS, (N, 6), generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        assert torch.equal(chunk.ranks(items), NaiveScores(scores).ranks(items))

@@ -44,6 +44,18 @@ class Scores(Protocol):
                 whole at least, so that its logarithm stays finite.
         """
 
+    def top(self, k: int) -> Tensor:
+        """The student's own best items at present: int64 ``[n, k]``, best first, -1 where there are fewer.
+
+        No gradient passes. Where the softmax is sampled, the best of the sample and the labels.
+        """
+
+    def ranks(self, items: Tensor) -> Tensor:
+        """How many items the student scores above each of some at present: int64 ``[n, k]``, 0 for its best.
+
+        No gradient passes; equal scores share the better rank. Estimated where the softmax is sampled.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class TeacherRankings:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..objectives.rows import contained, first_of_each
+from ..objectives.rows import ascending, contained, first_of_each, padded
 
 __all__ = ["Chunk", "FullChunk", "Gradients", "Negatives", "SampledChunk", "Space"]
 
@@ -80,6 +80,14 @@ class Chunk:
         """Log-sum-exp over the catalogue, a leaf."""
         raise TypeError(f"an objective that is not dense asked for logsumexp({temperature}, {without is not None})")
 
+    def top(self, k: int) -> Tensor:
+        """The student's best items."""
+        raise TypeError(f"an objective that is not dense asked for the student's top {k}")
+
+    def ranks(self, items: Tensor) -> Tensor:
+        """Items scored above each of some."""
+        raise TypeError(f"an objective that is not dense asked for the ranks of {items.shape[1]} items")
+
     def backward(self, gradients: Gradients) -> Tensor:
         """Add to the gradients of table and bias; return that of the hidden states."""
         to_hidden = torch.zeros_like(self.hidden)
@@ -135,10 +143,11 @@ class FullChunk(Chunk):
         self.scores = torch.mm(hidden / base, table.T, out=self._matrix("scores"))
         if bias is not None:
             self.scores += bias / base
-        self.top = self.scores.amax(dim=1)
+        self.greatest = self.scores.amax(dim=1)
         self.softmaxes: dict[float, Tensor] = {}
         self.sums: dict[float, Tensor] = {}
         self.rests: list[_Rest] = []
+        self.ordered: Tensor | None = None
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         with torch.no_grad():
@@ -151,6 +160,16 @@ class FullChunk(Chunk):
             leaf = (whole + rest.log()).requires_grad_()
         self.rests.append(_Rest(temperature, items, shares, rest, leaf))
         return leaf
+
+    @torch.no_grad()
+    def top(self, k: int) -> Tensor:
+        return padded(self.scores.topk(min(k, self.n_items), dim=1).indices, k)
+
+    @torch.no_grad()
+    def ranks(self, items: Tensor) -> Tensor:
+        if self.ordered is None:
+            self.ordered = ascending(self.scores)
+        return self.n_items - torch.searchsorted(self.ordered, self.scores.gather(1, items), right=True)
 
     def backward(self, gradients: Gradients) -> Tensor:
         dense = self._dense()
@@ -183,7 +202,7 @@ class FullChunk(Chunk):
                 self.sums[temperature] = 2 * (self._whole(self.base).detach() + self.length.log())
             else:  # the greatest share belongs to the greatest score, and gives the sum without another pass of exp
                 greatest = self._softmax(temperature).amax(dim=1)
-                self.sums[temperature] = self.top * (self.base / temperature) - greatest.log()
+                self.sums[temperature] = self.greatest * (self.base / temperature) - greatest.log()
         return self.sums[temperature]
 
     def _shares(self, temperature: float, items: Tensor) -> Tensor:
@@ -250,8 +269,9 @@ class SampledChunk(Chunk):
         self.scores = hidden @ self.vectors.T
         if bias is not None:
             self.scores += bias[self.items]
-        self.own = self._single(self.labels.clamp_min(0)).masked_fill_(self.labels < 0, -torch.inf)
+        self.own = self._score(self.labels.clamp_min(0)).masked_fill_(self.labels < 0, -torch.inf)
         self.sums: list[tuple[float, Tensor, Tensor, Tensor]] = []
+        self.ordered: tuple[Tensor, Tensor] | None = None
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         with torch.no_grad():
@@ -267,6 +287,24 @@ class SampledChunk(Chunk):
             self.sums.append((temperature, *shares, leaf))
         return leaf.requires_grad_()
 
+    @torch.no_grad()
+    def top(self, k: int) -> Tensor:
+        found, order = self._known().topk(min(k, len(self.items) + self.own.shape[1]), dim=1)
+        items = torch.cat([self.items.expand(len(found), -1), self.labels], dim=1).gather(1, order)
+        return padded(items.masked_fill(found.isneginf(), -1), k)
+
+    @torch.no_grad()
+    def ranks(self, items: Tensor) -> Tensor:
+        if self.ordered is None:
+            scores, order = self._known().sort(dim=1)
+            sampled = self.log_expected.neg().exp().expand_as(self.scores)  # how many items each stands for
+            weights = torch.cat([sampled, torch.ones_like(self.own)], dim=1).gather(1, order)
+            above = weights.masked_fill_(scores.isneginf(), 0.0).flip(1).cumsum(1).flip(1)
+            self.ordered = scores, torch.cat([above, above.new_zeros(len(above), 1)], dim=1)
+        scores, above = self.ordered
+        estimate = above.gather(1, torch.searchsorted(scores, self._score(items), right=True))
+        return estimate.round().long().clamp_max_(self.n_items - 1)
+
     def backward(self, gradients: Gradients) -> Tensor:
         dense, own = torch.zeros_like(self.scores), torch.zeros_like(self.own)
         for temperature, sampled, labels, leaf in self.sums:
@@ -279,6 +317,17 @@ class SampledChunk(Chunk):
             gradients.bias.index_add_(0, self.items, dense.sum(0))
         to_hidden = dense @ self.vectors + self._single_backward(self.labels.clamp_min(0), own, gradients)
         return to_hidden + super().backward(gradients)
+
+    def _score(self, items: Tensor) -> Tensor:
+        """Scores of some items: those of the sample exactly as they are there, so that no item is above itself."""
+        place = torch.searchsorted(self.items, items.contiguous()).clamp_max_(len(self.items) - 1)
+        return torch.where(self.items[place] == items, self.scores.gather(1, place), self._single(items))
+
+    def _known(self) -> Tensor:
+        """Scores of the sampled items and of the labels, each item once: ``[n, sampled + m]``, -inf for none."""
+        sampled = self.scores.clone()
+        self._leave_out(sampled, self.labels)
+        return torch.cat([sampled, self.own], dim=1)
 
     def _leave_out(self, scores: Tensor, items: Tensor) -> None:
         """Make the scores of items -inf where they are in the sample; ``items`` int64 ``[n, k]``."""
