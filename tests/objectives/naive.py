@@ -35,13 +35,23 @@ class NaiveScores:
         rest = torch.logsumexp((self.matrix / temperature).masked_fill(out, -1e30), dim=1)
         return torch.maximum(rest, torch.logsumexp(self.matrix.detach() / temperature, dim=1) + np.log(1e-6))
 
-    def top(self, k: int) -> Tensor:
-        order = np.argsort(-self.matrix.detach().numpy(), axis=1)[:, :k]
-        return torch.from_numpy(np.pad(order, ((0, 0), (0, max(0, k - self.n_items))), constant_values=-1))
+    def top(self, k: int, without: Tensor | None = None) -> Tensor:
+        rows = []
+        for row, out in zip(self.matrix.tolist(), self._out(without), strict=True):
+            order = sorted(set(range(self.n_items)) - out, key=lambda item: -row[item])[:k]
+            rows.append(order + [-1] * (k - len(order)))
+        return torch.tensor(rows)
 
-    def ranks(self, items: Tensor) -> Tensor:
-        rows = zip(self.matrix.detach(), items.tolist(), strict=True)
-        return torch.tensor([[int((row > row[item]).sum()) for item in asked] for row, asked in rows])
+    def ranks(self, items: Tensor, without: Tensor | None = None) -> Tensor:
+        rows = zip(self.matrix.tolist(), items.tolist(), self._out(without), strict=True)
+        ranks = [
+            [sum(score > row[item] for other, score in enumerate(row) if other not in out) for item in asked]
+            for row, asked, out in rows
+        ]
+        return torch.tensor(ranks).reshape(items.shape)
+
+    def _out(self, without: Tensor | None) -> list[set[int]]:
+        return [set() for _ in self.matrix] if without is None else [set(row) - {-1} for row in without.tolist()]
 
 
 def teacher_rankings(rankings: Rankings, n_items: int) -> TeacherRankings:

@@ -6,7 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
+from recdistill.objectives import (
+    BPR,
+    CD,
+    DCD,
+    DIST,
+    RD,
+    RRD,
+    BinaryLabels,
+    CrossEntropy,
+    DLLM2Rec,
+    HardLabels,
+    ListMLE,
+    ListwiseSoftmax,
+    MarginMSE,
+    Ranking,
+    RankNet,
+    SoftLabels,
+)
 from recdistill.objectives.base import ObjectiveConfig, ScoreObjective, Targets
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
@@ -28,6 +45,20 @@ MIXES: dict[str, list[ObjectiveConfig]] = {
     "hard labels": [HardLabels(k=3)],
     "everything": [HardLabels(), BPR(), SoftLabels(temperature=2.0), SoftLabels(temperature=3.7), CrossEntropy()],
     "bpr": [BPR(negatives=3)],
+    "listwise": [ListwiseSoftmax(unlisted=5), ListMLE(), CrossEntropy()],
+    "pairwise": [RankNet(unlisted=4), RankNet(temperature=2.0), MarginMSE()],
+    "pointwise": [RD(), CD(k=4, pool=10), CD(guide="teacher"), BinaryLabels(unlisted=5), DLLM2Rec(k=3)],
+    "relaxed": [RRD(k=4, uninteresting=6)],
+    "corrected": [DCD(), SoftLabels(temperature=2.0, trust="better"), DIST(unlisted=5)],
+    "ranking": [
+        Ranking(weights=("position", "discrepancy"), trust="better"),
+        Ranking(pick="student", k=5, compare="softmax", weights=("probability", "unpopularity"), unlisted=4),
+        Ranking(pick="underestimated", compare="ranknet", weights=("consistency", "error"), trust="listed"),
+        Ranking(pick="rank", k=3, compare="odds", unlisted=3, popularity=0.5),
+        Ranking(compare="margin-mse", weights=("position",)),
+        Ranking(compare="pearson", weights=("position",)),
+        Ranking(compare="labels", unlisted=2),
+    ],
 }
 
 
@@ -50,6 +81,7 @@ def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
     for config in configs:
         objective = config.build()
         objective.teacher = getattr(config, "teacher", None) or "teacher"
+        objective.popularity = torch.arange(ITEMS).float()
         assert isinstance(objective, ScoreObjective)
         terms.append((objective, config.weight.at(0)))
     return terms
@@ -179,13 +211,15 @@ def test_the_students_own_ranking(base: float) -> None:
     naive = NaiveScores(chunk.scores.clone())
     items = torch.randint(ITEMS, (N, 7), generator=torch.Generator().manual_seed(0))
     items[:, :2] = torch.tensor([3, 4])
-    for _ in range(2):  # what is computed once is kept
-        assert torch.equal(chunk.ranks(items), naive.ranks(items))
+    out = torch.stack([items[:, 2], (items[:, 2] + 1) % ITEMS, torch.full((N,), -1)], dim=1)
+    for without in (None, out):
+        assert torch.equal(chunk.ranks(items, without), naive.ranks(items, without))
     apart = torch.arange(ITEMS) != 4
     chunk = FullChunk(hidden, table[apart], bias[apart], labels, space=Space(table[apart]), base=base)
     top = chunk.top(40)
     assert torch.equal(chunk.ranks(top[:, :29]), torch.arange(29).expand(N, -1))
-    assert torch.equal(top, NaiveScores(chunk.scores).top(40))
+    for without in (None, out.clamp_max(28)):
+        assert torch.equal(chunk.top(40, without), NaiveScores(chunk.scores).top(40, without))
     with pytest.raises(TypeError, match="not dense"):
         Chunk(hidden, table, bias, labels).top(3)
     with pytest.raises(TypeError, match="not dense"):

@@ -149,5 +149,7 @@ def test_the_best_of_the_sample() -> None:
     everything = Negatives(torch.arange(ITEMS), torch.zeros(ITEMS))
     chunk = SampledChunk(hidden, table, bias, labels, negatives=everything)
     items = torch.randint(ITEMS, (N, 6), generator=torch.Generator().manual_seed(0))
-    for _ in range(2):
-        assert torch.equal(chunk.ranks(items), NaiveScores(scores).ranks(items))
+    out = torch.stack([items[:, 2], labels[:, 0], torch.full((N,), -1)], dim=1)
+    for without in (None, out):
+        assert torch.equal(chunk.ranks(items, without), NaiveScores(scores).ranks(items, without))
+        assert torch.equal(chunk.top(40, without), NaiveScores(scores).top(40, without))

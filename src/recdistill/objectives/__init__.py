@@ -25,6 +25,60 @@ OBJECTIVES = Components(
         "the teacher's first items as further labels",
     ),
     Component(
+        "listwise-softmax",
+        "recdistill.objectives.listwise_softmax:ListwiseSoftmax",
+        "train",
+        "KL to the teacher inside its list",
+    ),
+    Component("list-mle", "recdistill.objectives.list_mle:ListMLE", "train", "likelihood of the teacher's order"),
+    Component("ranknet", "recdistill.objectives.ranknet:RankNet", "train", "pairs of the list in the teacher's order"),
+    Component(
+        "margin-mse", "recdistill.objectives.margin_mse:MarginMSE", "train", "differences of scores like the teacher's"
+    ),
+    Component(
+        "binary-labels",
+        "recdistill.objectives.binary_labels:BinaryLabels",
+        "train",
+        "soft labels of single items, for logistic students",
+    ),
+    Component("dist", "recdistill.objectives.dist:DIST", "train", "correlation with the teacher inside its list"),
+    Component(
+        "rd",
+        "recdistill.objectives.rd:RD",
+        "train",
+        "Ranking Distillation: first items, weighted by place and discrepancy",
+    ),
+    Component(
+        "cd",
+        "recdistill.objectives.cd:CD",
+        "train",
+        "Collaborative Distillation: items drawn by rank, soft binary labels",
+    ),
+    Component(
+        "rrd",
+        "recdistill.objectives.rrd:RRD",
+        "train",
+        "Relaxed Ranking Distillation: order, above uninteresting items",
+    ),
+    Component(
+        "dcd",
+        "recdistill.objectives.dcd:DCD",
+        "train",
+        "Dual Correction: what the student ranks too low or too high now",
+    ),
+    Component(
+        "dllm2rec",
+        "recdistill.objectives.dllm2rec:DLLM2Rec",
+        "train",
+        "first items, weighted by place, confidence and agreement",
+    ),
+    Component(
+        "ranking",
+        "recdistill.objectives.ranking:Ranking",
+        "train",
+        "your own: which items, how much each counts, what is compared",
+    ),
+    Component(
         "embedding-hint",
         "recdistill.objectives.embedding_hint:EmbeddingHint",
         "train",

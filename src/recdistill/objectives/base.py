@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -44,16 +44,24 @@ class Scores(Protocol):
                 whole at least, so that its logarithm stays finite.
         """
 
-    def top(self, k: int) -> Tensor:
+    def top(self, k: int, without: Tensor | None = None) -> Tensor:
         """The student's own best items at present: int64 ``[n, k]``, best first, -1 where there are fewer.
 
         No gradient passes. Where the softmax is sampled, the best of the sample and the labels.
+
+        Args:
+            k: How many.
+            without: int64 ``[n, m]``, items that are left out, -1 for none.
         """
 
-    def ranks(self, items: Tensor) -> Tensor:
+    def ranks(self, items: Tensor, without: Tensor | None = None) -> Tensor:
         """How many items the student scores above each of some at present: int64 ``[n, k]``, 0 for its best.
 
         No gradient passes; equal scores share the better rank. Estimated where the softmax is sampled.
+
+        Args:
+            items: int64 ``[n, k]``.
+            without: int64 ``[n, m]``, items that do not count, -1 for none, none of them twice.
         """
 
 
@@ -152,7 +160,7 @@ class Objective(nn.Module, ABC):
 class ScoreObjective(Objective):
     """A term that compares scores at positions with labels or stored rankings."""
 
-    dense: ClassVar[bool] = True
+    dense: bool = True
     """False if it asks for nothing but ``of``: then the catalogue-wide scores are not computed for it."""
 
     @abstractmethod

@@ -34,7 +34,7 @@ class BPRLoss(ScoreObjective):
     """The term described by :class:`BPR`."""
 
     config: BPR
-    dense: ClassVar[bool] = False
+    dense = False
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         labels = targets.labels

@@ -80,11 +80,11 @@ class Chunk:
         """Log-sum-exp over the catalogue, a leaf."""
         raise TypeError(f"an objective that is not dense asked for logsumexp({temperature}, {without is not None})")
 
-    def top(self, k: int) -> Tensor:
+    def top(self, k: int, without: Tensor | None = None) -> Tensor:
         """The student's best items."""
         raise TypeError(f"an objective that is not dense asked for the student's top {k}")
 
-    def ranks(self, items: Tensor) -> Tensor:
+    def ranks(self, items: Tensor, without: Tensor | None = None) -> Tensor:
         """Items scored above each of some."""
         raise TypeError(f"an objective that is not dense asked for the ranks of {items.shape[1]} items")
 
@@ -162,14 +162,25 @@ class FullChunk(Chunk):
         return leaf
 
     @torch.no_grad()
-    def top(self, k: int) -> Tensor:
-        return padded(self.scores.topk(min(k, self.n_items), dim=1).indices, k)
+    def top(self, k: int, without: Tensor | None = None) -> Tensor:
+        scores = self.scores
+        if without is not None:
+            row, column = torch.nonzero(without >= 0, as_tuple=True)
+            scores = scores.clone()
+            scores[row, without[row, column]] = -torch.inf
+        found, items = scores.topk(min(k, self.n_items), dim=1)
+        return padded(items.masked_fill(found.isneginf(), -1), k)
 
     @torch.no_grad()
-    def ranks(self, items: Tensor) -> Tensor:
+    def ranks(self, items: Tensor, without: Tensor | None = None) -> Tensor:
         if self.ordered is None:
             self.ordered = ascending(self.scores)
-        return self.n_items - torch.searchsorted(self.ordered, self.scores.gather(1, items), right=True)
+        own = self.scores.gather(1, items)
+        ranks = self.n_items - torch.searchsorted(self.ordered, own, right=True)
+        if without is None:
+            return ranks
+        out = self.scores.gather(1, without.clamp_min(0)).masked_fill(without < 0, -torch.inf).sort(dim=1).values
+        return ranks - (without.shape[1] - torch.searchsorted(out, own, right=True))
 
     def backward(self, gradients: Gradients) -> Tensor:
         dense = self._dense()
@@ -271,7 +282,6 @@ class SampledChunk(Chunk):
             self.scores += bias[self.items]
         self.own = self._score(self.labels.clamp_min(0)).masked_fill_(self.labels < 0, -torch.inf)
         self.sums: list[tuple[float, Tensor, Tensor, Tensor]] = []
-        self.ordered: tuple[Tensor, Tensor] | None = None
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         with torch.no_grad():
@@ -288,20 +298,18 @@ class SampledChunk(Chunk):
         return leaf.requires_grad_()
 
     @torch.no_grad()
-    def top(self, k: int) -> Tensor:
-        found, order = self._known().topk(min(k, len(self.items) + self.own.shape[1]), dim=1)
+    def top(self, k: int, without: Tensor | None = None) -> Tensor:
+        found, order = self._known(without).topk(min(k, len(self.items) + self.own.shape[1]), dim=1)
         items = torch.cat([self.items.expand(len(found), -1), self.labels], dim=1).gather(1, order)
         return padded(items.masked_fill(found.isneginf(), -1), k)
 
     @torch.no_grad()
-    def ranks(self, items: Tensor) -> Tensor:
-        if self.ordered is None:
-            scores, order = self._known().sort(dim=1)
-            sampled = self.log_expected.neg().exp().expand_as(self.scores)  # how many items each stands for
-            weights = torch.cat([sampled, torch.ones_like(self.own)], dim=1).gather(1, order)
-            above = weights.masked_fill_(scores.isneginf(), 0.0).flip(1).cumsum(1).flip(1)
-            self.ordered = scores, torch.cat([above, above.new_zeros(len(above), 1)], dim=1)
-        scores, above = self.ordered
+    def ranks(self, items: Tensor, without: Tensor | None = None) -> Tensor:
+        scores, order = self._known(without).sort(dim=1)
+        sampled = self.log_expected.neg().exp().expand_as(self.scores)  # how many items each stands for
+        weights = torch.cat([sampled, torch.ones_like(self.own)], dim=1).gather(1, order)
+        above = weights.masked_fill_(scores.isneginf(), 0.0).flip(1).cumsum(1).flip(1)
+        above = torch.cat([above, above.new_zeros(len(above), 1)], dim=1)
         estimate = above.gather(1, torch.searchsorted(scores, self._score(items), right=True))
         return estimate.round().long().clamp_max_(self.n_items - 1)
 
@@ -323,11 +331,14 @@ class SampledChunk(Chunk):
         place = torch.searchsorted(self.items, items.contiguous()).clamp_max_(len(self.items) - 1)
         return torch.where(self.items[place] == items, self.scores.gather(1, place), self._single(items))
 
-    def _known(self) -> Tensor:
+    def _known(self, without: Tensor | None) -> Tensor:
         """Scores of the sampled items and of the labels, each item once: ``[n, sampled + m]``, -inf for none."""
-        sampled = self.scores.clone()
+        sampled, own = self.scores.clone(), self.own
         self._leave_out(sampled, self.labels)
-        return torch.cat([sampled, self.own], dim=1)
+        if without is not None:
+            self._leave_out(sampled, without)
+            own = own.masked_fill(contained(self.labels, without), -torch.inf)
+        return torch.cat([sampled, own], dim=1)
 
     def _leave_out(self, scores: Tensor, items: Tensor) -> None:
         """Make the scores of items -inf where they are in the sample; ``items`` int64 ``[n, k]``."""
