@@ -41,7 +41,8 @@ def test_rows_never_written_are_no_answer(tmp_path: Path) -> None:
     writer = rankings_writer(tmp_path)
     writer.add(np.array([9, 3]), some_rankings(2))
     store = writer.seal(answers=2)
-    assert store.manifest.extra == {"n_items": 50, "answers": 2}
+    assert store.manifest.extra == {"n_items": 50, "contexts": "events", "answers": 2}
+    assert store.contexts == "events"
     found = store.read([3, 4])
     assert found.confidence.tolist() == [1, 0]
     assert (found.items[1] == -1).all()

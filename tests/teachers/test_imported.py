@@ -22,11 +22,11 @@ def _csv(path: Path, text: str) -> Path:
     return path
 
 
-def test_lists_by_user_count_at_each_of_the_users_events(tmp_path: Path) -> None:
+def test_lists_by_user_count_at_each_of_the_users_positions(tmp_path: Path) -> None:
     file = _csv(tmp_path / "p.csv", "user,item,score\nu1,i3,2.0\nu1,i5,3.0\nu0,i2,1.0\n")
     store = Imported(predictions=file).label(SPLIT, tmp_path / "s", teacher="gpt")
     found = store.read(np.arange(len(store)))
-    row = SPLIT.train.row_of_event()
+    row = SPLIT.train.row_of_position(np.arange(len(store)))
     assert set(map(tuple, found.items[row == 1].tolist())) == {(5, 3)}
     assert set(map(tuple, found.items[row == 0].tolist())) == {(2, -1)}
     assert (found.confidence == (row < 2)).all()

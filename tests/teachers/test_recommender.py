@@ -34,12 +34,14 @@ def _expected(model: RankingModel, split: Split, k: int, longest: int | None = N
     """Rankings one position at a time, from the model's own scores."""
     out = {}
     for user in range(split.n_users):
-        for step in range(1, len(split.train[user])):
+        for step in range(1, len(split.train[user]) + 1):
             seen = split.train[user][:step]
             history = Sequences.from_lists([seen[-(longest or 10**6) :].tolist()])
             contexts = Contexts(np.array([user], np.int32), history, Sequences.from_lists([[]]))
             ranked = rankings_of(model.score(contexts), k, Sequences.from_lists([seen.tolist()]))
-            out[int(split.train.offsets[user] + step)] = ranked.items[0].tolist()
+            at_end = step == len(split.train[user])
+            position = split.train.n_events + user if at_end else split.train.offsets[user] + step
+            out[int(position)] = ranked.items[0].tolist()
     return out
 
 
@@ -56,7 +58,7 @@ def _check(store: RankingsStore, expected: dict[int, list[int]]) -> None:
 @pytest.mark.parametrize("model", [_sasrec(), ItemKNN().build(SPLIT), Popularity().build(SPLIT)])
 def test_every_position_is_labelled_as_the_model_would_answer(tmp_path: Path, model: RankingModel) -> None:
     store = RecommenderTeacher(model, "big").label(SPLIT, tmp_path, k=5)
-    assert store.written.all()
+    assert store.written.sum() == SPLIT.train.n_events  # an end for each first
     assert store.manifest.teacher == "big"
     found, expected = store.read(np.arange(len(store))), _expected(model, SPLIT, 5)
     assert {p for p in range(len(store)) if found.confidence[p]} == set(expected)
@@ -73,13 +75,25 @@ def test_ensembles_and_fold_models_are_labelled_in_the_same_way(tmp_path: Path) 
         _check(store, _expected(model, SPLIT, 5))
 
 
+def test_only_events_or_only_ends(tmp_path: Path) -> None:
+    teacher, n = RecommenderTeacher(_sasrec()), SPLIT.train.n_events
+    whole = teacher.label(SPLIT, tmp_path / "all", k=4).read(np.arange(SPLIT.train.n_positions))
+    events = teacher.label(SPLIT, tmp_path / "events", k=4, contexts="events")
+    ends = teacher.label(SPLIT, tmp_path / "ends", k=4, contexts="ends")
+    assert (events.contexts, ends.contexts) == ("events", "ends")
+    a, b = events.read(np.arange(len(events))), ends.read(np.arange(len(ends)))
+    assert not a.confidence[n:].any()
+    assert not b.confidence[:n].any()
+    assert np.vstack([a.items[:n], b.items[n:]]).tolist() == whole.items.tolist()
+
+
 def test_small_blocks_and_chunks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = _sasrec()
-    whole = RecommenderTeacher(model).label(SPLIT, tmp_path / "a", k=4).read(np.arange(SPLIT.train.n_events))
+    whole = RecommenderTeacher(model).label(SPLIT, tmp_path / "a", k=4).read(np.arange(SPLIT.train.n_positions))
     monkeypatch.setattr("recdistill.teachers.recommender._BLOCK_EVENTS", 10)
     monkeypatch.setattr("recdistill.teachers.recommender._CHUNK_NUMBERS", 90)
     monkeypatch.setattr("recdistill.teachers.positions._BATCH_PLACES", 7)
-    parts = RecommenderTeacher(model).label(SPLIT, tmp_path / "b", k=4).read(np.arange(SPLIT.train.n_events))
+    parts = RecommenderTeacher(model).label(SPLIT, tmp_path / "b", k=4).read(np.arange(SPLIT.train.n_positions))
     np.testing.assert_array_equal(whole.items, parts.items)
     np.testing.assert_allclose(whole.tail, parts.tail, atol=0.01)
 
@@ -100,7 +114,7 @@ def test_an_interrupted_labelling_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         teacher.label(SPLIT, tmp_path / "b", k=4)
     store = teacher.label(SPLIT, tmp_path / "b", k=4)
-    assert sum(calls) - calls[2] == (SPLIT.train.lengths - 1).clip(0).sum()
+    assert sum(calls) - calls[2] == SPLIT.train.n_events  # the ends count, the firsts do not
     np.testing.assert_array_equal(store.read(np.arange(9)).items, whole.read(np.arange(9)).items)
     assert teacher.label(SPLIT, tmp_path / "b", k=4).manifest == store.manifest
 
@@ -142,12 +156,12 @@ def test_fingerprints() -> None:
 def test_windows_score_every_event_once_with_enough_context(lengths: list[int], length: int) -> None:
     train = Sequences.from_lists([list(range(n)) for n in lengths])
     cut = overlapping_windows(train, length)
-    window, column, positions = cut.places()
+    window, column, positions = cut.places(train)
     expected = [train.offsets[r] + i for r, n in enumerate(lengths) for i in range(1, n)]
+    expected += [train.n_events + r for r, n in enumerate(lengths) if n]
     assert sorted(positions.tolist()) == expected
-    row = train.row_of_event()
-    step = positions - train.offsets[row[positions]]
-    assert (row[positions] == cut.rows[window]).all()
+    step = train.events_before(positions)
+    assert (train.row_of_position(positions) == cut.rows[window]).all()
     assert (column + 1 >= np.minimum(step, (length + 1) // 2)).all()
     assert (cut.lengths <= length).all()
     inputs = cut.inputs(train, -1)
@@ -160,9 +174,11 @@ def test_prefixes(lengths: list[int], longest: int, seed: int) -> None:
     train = Sequences.from_lists([list(range(n)) for n in lengths])
     if not train.n_events:
         return
-    positions = np.random.default_rng(seed).integers(0, train.n_events, 5)
+    positions = np.random.default_rng(seed).integers(0, train.n_positions, 5)
     for row, position in enumerate(positions):
-        step = position - train.offsets[train.row_of_event()[position]]
+        end = position >= train.n_events
+        r = position - train.n_events if end else train.row_of_event()[position]
+        step = lengths[r] if end else position - train.offsets[r]
         assert prefixes(train, positions)[row].tolist() == list(range(step))
         assert prefixes(train, positions, longest)[row].tolist() == list(range(step))[-longest:]
 

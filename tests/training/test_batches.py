@@ -32,18 +32,17 @@ def loader(train: Sequences, **changes: Any) -> Loader:
     return Loader(train, max(train.n_events, 1), **(settings | changes))
 
 
-@given(lengths=ragged, length=st.integers(1, 12), seed=st.integers(0, 5))
-def test_windows_have_every_label_once(lengths: list[int], length: int, seed: int) -> None:
+@given(lengths=ragged, length=st.integers(1, 12), seed=st.integers(0, 5), ends=st.booleans())
+def test_windows_have_every_label_once(lengths: list[int], length: int, seed: int, ends: bool) -> None:
     train = rows_of(lengths)
-    cut = windows(train, length, np.random.default_rng(seed))
+    cut = windows(train, length, np.random.default_rng(seed), ends)
     row = train.row_of_event()
     labels = []
     for r, start, n in zip(cut.rows, cut.starts, cut.lengths, strict=True):
         assert 1 <= n <= length
-        assert set(row[start : start + n + 1]) == {r}  # inputs and labels are of one row
-        labels += list(range(start + 1, start + n + 1))
-    firsts = set(train.offsets[:-1][train.lengths > 0].tolist())
-    assert sorted(labels) == sorted(set(range(train.n_events)) - firsts)
+        assert set(row[start : start + n]) == {r}  # inputs are of one row
+        labels += [(r, label - train.offsets[r]) for label in range(start + 1, start + n + 1)]
+    assert sorted(labels) == [(r, i) for r, n in enumerate(lengths) for i in range(1, n + ends)]
 
 
 @given(lengths=st.lists(st.integers(1, 20), max_size=200), budget=st.integers(1, 100), seed=st.integers(0, 5))
@@ -61,29 +60,49 @@ def test_steps_hold_the_events(lengths: list[int], seed: int) -> None:
     train = rows_of(lengths)
     labels = []
     for step in loader(train).epoch(seed, 1):
-        batch = step.batch
+        batch, own = step.batch, step.batch.labels[:, 0]
         places = batch.inputs.reshape(-1)[batch.at]
-        assert torch.equal(places, batch.labels - 1)  # the item before, as items count up
+        assert torch.equal(places, own - 1)  # the item before, as items count up
         assert int((batch.inputs < train.n_events).sum()) == len(batch.at)  # everything else is padding
-        assert torch.equal(batch.positions, batch.labels)
+        assert step.positions.tolist() == own.tolist()
         assert batch.weights.eq(1).all()
-        rows = torch.from_numpy(train.row_of_event())[batch.labels]
+        rows = torch.from_numpy(train.row_of_event())[own]
         assert torch.equal(batch.users[batch.at // batch.inputs.shape[1]], rows)
-        labels += batch.labels.tolist()
+        labels += own.tolist()
     assert len(labels) == len(set(labels)) == sum(max(n - 1, 0) for n in lengths)
 
 
-@given(lengths=ragged)
-def test_single_events_are_all_labels(lengths: list[int]) -> None:
+@given(lengths=ragged, seed=st.integers(0, 3))
+def test_ends_have_knowledge_but_no_label(lengths: list[int], seed: int) -> None:
     train = rows_of(lengths)
-    labels, users = [], []
+    some = loader(train)
+    some.ends = True
+    ends = []
+    for step in some.epoch(seed, 1):
+        unlabelled = step.batch.labels[:, 0] < 0
+        assert torch.equal(unlabelled, step.batch.weights[:, 0] == 0)
+        assert (step.positions >= train.n_events).tolist() == unlabelled.tolist()
+        ends += (step.positions[unlabelled.numpy()] - train.n_events).tolist()
+        newest = step.batch.inputs.reshape(-1)[step.batch.at][unlabelled]
+        rows = step.positions[unlabelled.numpy()] - train.n_events
+        assert newest.tolist() == (train.offsets[rows + 1] - 1).tolist()
+    assert sorted(ends) == [r for r, n in enumerate(lengths) if n]
+
+
+@given(lengths=ragged)
+def test_users_have_all_their_items_as_labels(lengths: list[int]) -> None:
+    train = rows_of(lengths)
+    found: dict[int, list[int]] = {}
     for step in loader(train, sequential=False, length=1).epoch(0, 1):
-        assert step.batch.inputs.eq(max(train.n_events, 1)).all()
-        assert step.batch.at.tolist() == list(range(len(step.batch.labels)))
-        labels += step.batch.labels.tolist()
-        users += step.batch.users.tolist()
-    assert sorted(labels) == list(range(train.n_events))
-    assert [train.row_of_event()[label] for label in labels] == users
+        batch = step.batch
+        assert len(batch.users) <= 16
+        assert batch.inputs.eq(max(train.n_events, 1)).all()
+        assert batch.at.tolist() == list(range(len(batch.labels)))
+        assert step.positions.tolist() == (batch.users + train.n_events).tolist()
+        assert torch.equal(batch.weights > 0, batch.labels >= 0)
+        for user, labels in zip(batch.users.tolist(), batch.labels.tolist(), strict=True):
+            found[user] = [label for label in labels if label >= 0]
+    assert found == {r: train[r].tolist() for r, n in enumerate(lengths) if n}
 
 
 def test_epochs_differ_and_repeat() -> None:
@@ -100,8 +119,9 @@ def test_epochs_differ_and_repeat() -> None:
 def test_weights_of_events() -> None:
     plain = rows_of([4, 3])
     train = Sequences(plain.offsets, plain.items, weights=np.arange(7, dtype=np.float32))
-    for step in loader(train).epoch(0, 1):
-        assert step.batch.weights.tolist() == step.batch.labels.tolist()
+    for sequential in (True, False):
+        for step in loader(train, sequential=sequential).epoch(0, 1):
+            assert step.batch.weights.tolist() == step.batch.labels.clamp_min(0).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +142,7 @@ def test_stored_rankings_come_along(store: RankingsStore) -> None:
     train = rows_of([10, 10])
     steps = loader(train, stores={"t": store}, temperatures={"t": (1.0, 3.0)}).epoch(0, 1)
     for step in steps:
-        known, wanted = step.rankings["t"], store.read(step.batch.positions.numpy())
+        known, wanted = step.rankings["t"], store.read(step.positions)
         absent = wanted.items < 0
         assert torch.equal(known.items, torch.from_numpy(np.where(absent, 0, wanted.items)).long())
         assert known.logp.isneginf().numpy().tolist() == absent.tolist()
@@ -136,7 +156,9 @@ def test_stored_rankings_come_along(store: RankingsStore) -> None:
 
 
 def test_errors_reach_the_caller() -> None:
-    broken = loader(rows_of([10]), stores={"t": None}, temperatures={"t": ()})
+    broken = loader(rows_of([10]))
+    broken.stores = {"t": None}  # type: ignore[dict-item]
+    broken.temperatures = {"t": ()}
     with pytest.raises(AttributeError, match="read"):
         list(broken.epoch(0, 1))
     _no_thread_is_left()

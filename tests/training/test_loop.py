@@ -25,6 +25,7 @@ from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
 from recdistill.models.base import RankingModel
 from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, SoftLabels, StartFrom
 from recdistill.objectives.base import ObjectiveConfig
+from recdistill.teachers import RecommenderTeacher
 from recdistill.training import Fitted, Training, fit
 from recdistill.training import loop as loop_module
 
@@ -98,6 +99,25 @@ def test_a_distilled_student_moves_towards_its_teacher(data: Split, taught: Know
     hard = overlap(train(data, CrossEntropy(weight=0.2), HardLabels(), knowledge=taught, epochs=6))
     assert soft > alone + 0.2
     assert hard > alone + 0.1
+
+
+def test_a_student_of_users_learns_from_the_ends_of_histories(data: Split, tmp_path: Path) -> None:
+    teacher = RecommenderTeacher(EASE().build(data), "ease")
+    known = Knowledge((teacher.label(data, tmp_path / "all", k=10),))
+    user = np.arange(data.n_users)
+    wanted = known.rankings()[0].read(data.train.n_events + user).items[:, :5]
+
+    def overlap(fitted: Fitted) -> float:
+        contexts = Contexts(user.astype(np.int32), data.train, data.train)
+        ranked = rank(fitted.model, contexts, 5)
+        return float(np.mean([len(set(a) & set(b)) / 5 for a, b in zip(ranked, wanted, strict=True)]))
+
+    settings: dict[str, Any] = FAST | {"epochs": 30, "batch": 16}
+    soft = fit(MF(dim=8), data, [SoftLabels(temperature=1)], knowledge=known, training=Training(**settings))
+    assert overlap(soft) > overlap(fit(MF(dim=8), data, training=Training(**settings))) + 0.1
+    events = Knowledge((teacher.label(data, tmp_path / "events", k=10, contexts="events"),))
+    with pytest.raises(KnowledgeError, match="'ease' ranked at single events, and mf knows users only"):
+        fit(MF(dim=8), data, [SoftLabels()], knowledge=events)
 
 
 @pytest.mark.parametrize("changes", [{}, {"negatives": 12}, {"precision": "bf16"}])

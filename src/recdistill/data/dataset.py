@@ -128,8 +128,9 @@ class Split:
 
     Attributes:
         dataset: Where it came from; users and items keep their indices.
-        train: Training events, one row per user of the dataset (rows may be empty). A *position* is an index into
-            its flat arrays: event ``p`` is the label of the context made of the earlier events of its row.
+        train: Training events, one row per user of the dataset (rows may be empty). A *position* is an event, the
+            label of the context made of the earlier events of its row, or the end of a row
+            (:attr:`~recdistill.data.sequences.Sequences.n_positions`).
         valid: For early stopping, tuning and fusion weights.
         test: For the report only.
         method: How it was made, for example ``"leave-last-out"``.

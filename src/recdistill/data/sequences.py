@@ -51,6 +51,25 @@ class Sequences:
         """Number of events in all rows."""
         return len(self.items)
 
+    @property
+    def n_positions(self) -> int:
+        """Number of places in a log where something can be ranked: every event, and the end of every row.
+
+        Position ``p < n_events`` is event ``p``: the label of the context made of the earlier events of its row.
+        Position ``n_events + r`` is the end of row ``r``: its context is the whole row, and nobody knows what follows.
+        """
+        return self.n_events + len(self)
+
+    def row_of_position(self, positions: Ints) -> Ints:
+        """The row of each position: int64, the shape of ``positions``."""
+        at_end = positions >= self.n_events
+        return np.where(at_end, positions - self.n_events, np.searchsorted(self.offsets, positions, side="right") - 1)
+
+    def events_before(self, positions: Ints) -> Ints:
+        """How many events of its row come before each position: int64, the shape of ``positions``."""
+        row, at_end = self.row_of_position(positions), positions >= self.n_events
+        return np.where(at_end, self.lengths[row], positions - self.offsets[row])
+
     def row_of_event(self) -> Ints:
         """int64 ``[events]``: the row each event is in."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,12 @@ class RankingsWriter(RecordsWriter):
         teacher: The teacher's name.
         teacher_fingerprint: Hash of its parameters and weights.
         split_fingerprint: Of the split whose positions are the rows.
-        rows: Number of training positions.
+        rows: Number of training positions, the ends of rows included.
         k: Items in a ranking.
         n_items: Catalogue size.
         meaning: What a score means.
         scores: How log-probabilities are stored, see :class:`~recdistill.knowledge.codec.Codec`.
+        contexts: Which positions are meant to be there: events, ends of rows, or all.
         prompt_hash: Hash of the prompt, if there was one.
 
     Raises:
@@ -38,13 +39,14 @@ class RankingsWriter(RecordsWriter):
 
     def __init__(
         self, path: str | Path, *, teacher: str, teacher_fingerprint: str, split_fingerprint: str, rows: int, k: int,
-        n_items: int, meaning: str, scores: ScoreType = "uint8", prompt_hash: str | None = None,
+        n_items: int, meaning: str, scores: ScoreType = "uint8", contexts: Literal["all", "events", "ends"] = "events",
+        prompt_hash: str | None = None,
     ) -> None:  # fmt: skip
         self.codec = Codec(k, n_items, scores)
         header = Manifest(
             kind="rankings", teacher=teacher, teacher_fingerprint=teacher_fingerprint, prompt_hash=prompt_hash,
             dataset_fingerprint=split_fingerprint, meaning=meaning, keyed_by="position", rows=rows, width=k,
-            dtype=scores, extra={"n_items": n_items},
+            dtype=scores, extra={"n_items": n_items, "contexts": contexts},
         )  # fmt: skip
         super().__init__(path, header, self.codec.width)
 
@@ -93,6 +95,11 @@ class RankingsStore(RecordsStore):
     def n_items(self) -> int:
         """Catalogue size."""
         return self._codec.n_items
+
+    @property
+    def contexts(self) -> str:
+        """Positions that were ranked: ``events``, ``ends`` or ``all``."""
+        return str(self.manifest.extra.get("contexts", "events"))
 
     @property
     def bytes_per_pair(self) -> float:

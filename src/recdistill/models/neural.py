@@ -20,27 +20,25 @@ __all__ = ["Batch", "NeuralConfig", "NeuralModel"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows of training sequences, left-aligned and padded.
+    """Windows of training sequences, left-aligned and padded; or users, for models that read no histories.
 
     Attributes:
         users: int64 ``[rows]``.
         inputs: int64 ``[rows, length]``, item indices; ``n_items`` is padding.
-        at: int64 ``[n]``, flat index (row * length + column) of each labelled place.
-        labels: int64 ``[n]``, the item that followed.
-        positions: int64 ``[n]``, the label's index in the training events (the key of stored rankings).
-        weights: float32 ``[n]``, weight of the event in the loss.
+        at: int64 ``[n]``, flat index (row * length + column) of each context: a place where something is ranked.
+        labels: int64 ``[n, m]``, what is right there: the item that followed, or all items of a user; -1 for none.
+        weights: float32 ``[n, m]``, weight of each label in the loss; 0 for none.
     """
 
     users: Tensor
     inputs: Tensor
     at: Tensor
     labels: Tensor
-    positions: Tensor
     weights: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        fields = (self.users, self.inputs, self.at, self.labels, self.positions, self.weights)
+        fields = (self.users, self.inputs, self.at, self.labels, self.weights)
         return Batch(*(field.to(device, non_blocking=True) for field in fields))
 
 
@@ -49,7 +47,7 @@ class NeuralConfig(ModelConfig):
 
     trained: ClassVar[bool] = True
     sequential: ClassVar[bool] = True
-    """True if it reads histories; False if it only knows users by index (then a batch has windows of one event)."""
+    """True if it reads histories; False if it only knows users by index (then each user is one context)."""
 
     max_length: int = 1
     """Longest history that is read, in events."""

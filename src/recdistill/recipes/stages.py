@@ -24,7 +24,7 @@ __all__ = ["Stage", "Stages"]
 
 log = logging.getLogger("recdistill")
 
-_CODE = 1
+_CODE = 2
 """Raised when a stage's result would differ for the same inputs; older results are then made again."""
 
 

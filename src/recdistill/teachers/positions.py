@@ -31,7 +31,7 @@ def scores_at_positions(model: RankingModel, users: Ints, train: Sequences, long
     """Prepare to score positions of some rows.
 
     A model that reads histories in windows computes the states at all places of a window at once and keeps them,
-    float32 ``[events, dim]``; one that does not is given the prefix of each position.
+    float32 ``[positions, dim]``; one that does not is given the prefix of each position.
 
     Args:
         model: Any model, an ensemble or fold models included.
@@ -48,9 +48,9 @@ def scores_at_positions(model: RankingModel, users: Ints, train: Sequences, long
         return _window_scorer(model, users, train)
 
     def score(positions: Ints) -> Tensor:
-        row = np.searchsorted(train.offsets, positions, side="right") - 1
-        labels = Sequences(np.arange(len(positions) + 1), train.items[positions])
-        contexts = Contexts(users[row].astype(np.int32), prefixes(train, positions, longest), labels)
+        row = train.row_of_position(positions)
+        unknown = Sequences(np.zeros(len(positions) + 1, dtype=np.int64), train.items[:0])
+        contexts = Contexts(users[row].astype(np.int32), prefixes(train, positions, longest), unknown)
         return torch.from_numpy(np.array(model.score(contexts), dtype=np.float32))
 
     return score
@@ -58,18 +58,18 @@ def scores_at_positions(model: RankingModel, users: Ints, train: Sequences, long
 
 def _fold_scorer(model: OutOfFold, users: Ints, train: Sequences, longest: int | None) -> Scorer:
     fold_of_row = model.folds[users]
-    fold_of_event = fold_of_row[train.row_of_event()]
-    place = np.zeros(train.n_events, dtype=np.int64)  # of each event among the events of its fold
+    fold_of_position = fold_of_row[train.row_of_position(np.arange(train.n_positions))]
+    place = np.zeros(train.n_positions, dtype=np.int64)  # of each position among the positions of its fold
     scorers: list[Scorer] = []
     for fold, member in enumerate(model.models):
-        rows, mine = np.flatnonzero(fold_of_row == fold), fold_of_event == fold
+        rows, mine = np.flatnonzero(fold_of_row == fold), fold_of_position == fold
         place[mine] = np.arange(mine.sum())
         scorers.append(scores_at_positions(member, users[rows], train.take(rows), longest))
 
     def score(positions: Ints) -> Tensor:
         out = torch.empty(len(positions), model.n_items)
         for fold, scorer in enumerate(scorers):
-            mine = np.flatnonzero(fold_of_event[positions] == fold)
+            mine = np.flatnonzero(fold_of_position[positions] == fold)
             if len(mine):
                 out[torch.from_numpy(mine)] = scorer(place[positions[mine]]).cpu()
         return out
@@ -82,13 +82,13 @@ def _window_scorer(model: NeuralModel, users: Ints, train: Sequences) -> Scorer:
     was_training = model.training
     model.eval()
     table, bias = model.table(), model.bias()
-    kept = torch.zeros(train.n_events, model.dim, device=table.device)
+    kept = torch.zeros(train.n_positions, model.dim, device=table.device)
     cut = overlapping_windows(train, model.config.max_length)  # type: ignore[attr-defined]
     order = np.argsort(cut.lengths, kind="stable")
     parts = np.cumsum(cut.lengths[order]) // _BATCH_PLACES
     for batch in np.split(order, np.flatnonzero(np.diff(parts)) + 1):
         some = cut.take(batch)
-        window, column, positions = some.places()
+        window, column, positions = some.places(train)
         inputs = torch.from_numpy(some.inputs(train, model.n_items)).to(table.device)
         states = model.states(torch.from_numpy(users[some.rows]).to(table.device), inputs, table)
         kept[torch.from_numpy(positions)] = states[torch.from_numpy(window), torch.from_numpy(column)].float()

@@ -100,22 +100,26 @@ def _columns(table: Table, columns: Mapping[str, str], by_rank: bool) -> pl.Data
 
 
 def _with_positions(frame: pl.DataFrame, split: Split, place: str) -> pl.DataFrame:
-    """Add the index of the training event; without steps every event of the user."""
+    """Add the training position; without steps every position of the user."""
     train = split.train
     if "step" not in frame.columns:
-        events = pl.DataFrame({"user": train.row_of_event(), "position": np.arange(train.n_events)})
-        return frame.join(events, on="user", maintain_order="left")
+        positions = np.arange(train.n_positions)
+        rows = pl.DataFrame({"user": train.row_of_position(positions), "position": positions})
+        return frame.join(rows, on="user", maintain_order="left")
     user, step = frame["user"].to_numpy(), frame["step"].fill_null(-1).to_numpy()
-    wrong = np.flatnonzero((step < 0) | (step >= train.lengths[user]))
+    wrong = np.flatnonzero((step < 0) | (step > train.lengths[user]))
     if len(wrong):
         row = int(wrong[0])
         name, events_of = split.dataset.users[int(user[row])], train.lengths[user[row]]
         raise DataError(
             f"step {frame['step'][row]} of user {name!r}, who has {events_of} training events",
             where=place,
-            hint="steps count the user's training events from 0",
+            hint="steps count the user's training events from 0; their number means what follows the last",
         )
-    return frame.with_columns(pl.Series("position", train.offsets[user] + step))
+    at_end = step == train.lengths[user]
+    return frame.with_columns(
+        pl.Series("position", np.where(at_end, train.n_events + user, train.offsets[user] + step))
+    )
 
 
 def _softmax(scores: Doubles, rest: float) -> tuple[Doubles, Doubles]:

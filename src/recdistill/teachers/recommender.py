@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from torch import Tensor
 from ..data.dataset import Split
 from ..data.sequences import Sequences
 from ..errors import TeacherError
-from ..knowledge import Rankings, RankingsStore, RankingsWriter
+from ..knowledge import RankingsStore, RankingsWriter
 from ..knowledge.codec import ScoreType
 from ..models.base import RankingModel
 from ..progress import Progress, track
@@ -57,18 +58,28 @@ class RecommenderTeacher:
         text = f"{fingerprint_of(self.model)} {self.exclude_seen} {self.max_history}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def label(self, split: Split, path: str | Path, k: int = 100, scores: ScoreType = "uint8") -> RankingsStore:
-        """Rank the catalogue at every training position; goes on where an interrupted call stopped.
+    def label(
+        self,
+        split: Split,
+        path: str | Path,
+        k: int = 100,
+        scores: ScoreType = "uint8",
+        contexts: Literal["all", "events", "ends"] = "all",
+    ) -> RankingsStore:
+        """Rank the catalogue at training positions; goes on where an interrupted call stopped.
 
-        The context of a position is the events before it in its row. First events of a row have none: they are
-        recorded as no answer (confidence 0). Models that read histories in windows score all places of a window at
-        once; there each position sees all of its history, or at least half of a window.
+        The context of a position is the events before it in its row; that of a row's end is the whole row, which is
+        what a student that knows users, not histories, learns from. First events of a row and ends of empty rows have
+        no context: they are recorded as no answer (confidence 0), like positions that are not wanted. Models that read
+        histories in windows score all places of a window at once; there each position sees all of its history, or at
+        least half of a window.
 
         Args:
             split: The data the model was fitted for.
             path: Directory of the store.
             k: Items in a ranking, the catalogue's size at most.
             scores: How log-probabilities are stored.
+            contexts: Rank at events, at the ends of rows, or at both.
 
         Raises:
             TeacherError: The model is for another catalogue, or gives scores that are not numbers.
@@ -76,33 +87,38 @@ class RecommenderTeacher:
         """
         if self.model.n_items != split.n_items:
             raise TeacherError(f"{self.name} ranks {self.model.n_items} items, the data have {split.n_items}")
-        n, k = split.train.n_events, min(k, split.n_items)
+        train, k = split.train, min(k, split.n_items)
+        n = train.n_positions
         writer = RankingsWriter(
             path, teacher=self.name, teacher_fingerprint=self.fingerprint(), split_fingerprint=split.fingerprint,
-            rows=n, k=k, n_items=split.n_items, scores=scores,
+            rows=n, k=k, n_items=split.n_items, scores=scores, contexts=contexts,
             meaning="log-probability of the item as next event, under a softmax over the catalogue",
         )  # fmt: skip
-        with writer, track(f"label with {self.name}", n, "positions", done=int(writer.done.sum())) as progress:
-            firsts = split.train.offsets[:-1][split.train.lengths > 0]
-            firsts = firsts[~writer.done[firsts]]
-            writer.add(firsts, Rankings.none(len(firsts), k))
-            progress.advance(len(firsts))
-            for users in _blocks(split.train):
-                self._label_rows(split.train, users, writer, progress)
+        wanted = train.events_before(np.arange(n)) > 0
+        wanted[: train.n_events] &= contexts != "ends"
+        wanted[train.n_events :] &= contexts != "events"
+        total = int(wanted.sum())
+        wanted &= ~writer.done
+        with writer, track(f"label with {self.name}", total, "positions", done=total - int(wanted.sum())) as progress:
+            for users in _blocks(train):
+                self._label_rows(train, users, wanted, writer, progress)
         return writer.seal()
 
-    def _label_rows(self, train: Sequences, users: Ints, writer: RankingsWriter, progress: Progress) -> None:
-        begin, end = train.offsets[users[0]], train.offsets[users[-1] + 1]
-        rest = np.flatnonzero(~writer.done[begin:end])
+    def _label_rows(
+        self, train: Sequences, users: Ints, wanted: npt.NDArray[np.bool_], writer: RankingsWriter, progress: Progress
+    ) -> None:
+        """Rank the wanted positions of consecutive rows."""
+        rows = train.take(users)
+        whole = np.concatenate([np.arange(*train.offsets[[users[0], users[-1] + 1]]), train.n_events + users])
+        rest = np.flatnonzero(wanted[whole])
         if not len(rest):
             return
-        rows = train.take(users)
         score = scores_at_positions(self.model, users, rows, self.max_history)
         step = max(1, _CHUNK_NUMBERS // self.model.n_items)
         for start in range(0, len(rest), step):
             positions = rest[start : start + step]
             ranked = rankings_of_scores(self._allowed(score(positions), rows, positions), writer.codec.k)
-            writer.add(begin + positions, ranked)
+            writer.add(whole[positions], ranked)
             progress.advance(len(positions))
 
     def _allowed(self, scores: Tensor, rows: Sequences, positions: Ints) -> Tensor:

@@ -19,16 +19,15 @@ def prefixes(train: Sequences, positions: Ints, longest: int | None = None) -> S
 
     Args:
         train: Training events.
-        positions: int64 ``[n]``, indices of events.
+        positions: int64 ``[n]``, events or ends of rows.
         longest: Events at most; None for all.
 
     Returns:
         One row per position.
     """
-    row = np.searchsorted(train.offsets, positions, side="right") - 1
-    whole = train.take(row)
+    whole = train.take(train.row_of_position(positions))
     place = np.arange(whole.n_events) - np.repeat(whole.offsets[:-1], whole.lengths)
-    before = whole.keep(place < np.repeat(positions - train.offsets[row], whole.lengths))
+    before = whole.keep(place < np.repeat(train.events_before(positions), whole.lengths))
     return before if longest is None else before.last(longest)
 
 
@@ -52,12 +51,13 @@ class Windows:
         """Some of the windows."""
         return Windows(self.rows[which], self.starts[which], self.lengths[which], self.skips[which])
 
-    def places(self) -> tuple[Ints, Ints, Ints]:
-        """Every place to be scored: number of its window, column in it, and the position of the event that follows."""
+    def places(self, train: Sequences) -> tuple[Ints, Ints, Ints]:
+        """Every place to be scored: number of its window, column in it, and the position that follows."""
         counts = self.lengths - self.skips
         window = np.repeat(np.arange(len(counts)), counts)
         column = np.arange(len(window)) - np.repeat(np.cumsum(counts) - counts, counts) + self.skips[window]
-        return window, column, self.starts[window] + column + 1
+        row, following = self.rows[window], self.starts[window] + column + 1
+        return window, column, np.where(following == train.offsets[row + 1], train.n_events + row, following)
 
     def inputs(self, train: Sequences, pad: int) -> Ints:
         """Left-aligned items: int64 ``[n, longest]``, filled with ``pad``."""
@@ -69,7 +69,7 @@ class Windows:
 
 
 def overlapping_windows(train: Sequences, length: int) -> Windows:
-    """Windows in which every event but a row's first follows exactly one scored place.
+    """Windows in which every event but a row's first, and the end of every row, follows exactly one scored place.
 
     Each scored place sees all of its history, or at least half of ``length`` events of it.
 
@@ -77,7 +77,7 @@ def overlapping_windows(train: Sequences, length: int) -> Windows:
         train: Training events.
         length: Events in a window at most.
     """
-    inputs = np.maximum(train.lengths - 1, 0)
+    inputs = train.lengths
     step = (length + 1) // 2
     counts = np.where(inputs > 0, 1 + -(-np.maximum(inputs - length, 0) // step), 0)
     rows = np.repeat(np.arange(len(train)), counts)

@@ -18,6 +18,8 @@ from ..objectives.base import TeacherRankings
 
 __all__ = ["Loader", "Step", "Windows", "windows"]
 
+Ints = npt.NDArray[np.int64]
+
 _AHEAD = 4
 """Prepared steps that wait at most."""
 _POOL = 32
@@ -27,6 +29,8 @@ _POOL = 32
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Stretches of training rows: the inputs are events ``start .. stop-1``, the labels ``start+1 .. stop``.
+
+    The last label may lie behind the row: then the place is the row's end, where only teachers have an answer.
 
     Attributes:
         rows: int64 ``[n]``, the row (user) of each.
@@ -39,7 +43,7 @@ class Windows:
     lengths: npt.NDArray[np.int64]
 
 
-def windows(train: Sequences, length: int, rng: np.random.Generator) -> Windows:
+def windows(train: Sequences, length: int, rng: np.random.Generator, ends: bool = False) -> Windows:
     """Cut every row into consecutive windows that together have each event but a row's first as label exactly once.
 
     The first window of a row gets a random shorter length, so that from epoch to epoch events are met at different
@@ -49,8 +53,9 @@ def windows(train: Sequences, length: int, rng: np.random.Generator) -> Windows:
         train: Training events.
         length: Inputs in a window at most.
         rng: Draws the length of the first windows.
+        ends: The end of each row counts as an event, too.
     """
-    labelled = np.maximum(train.lengths - 1, 0)
+    labelled = np.maximum(train.lengths - 1 + ends, 0)
     first = np.where(labelled > length, rng.integers(1, length + 1, len(train)), length)
     first = np.minimum(first, labelled)
     counts = (labelled > 0) + -(-(labelled - first) // length)
@@ -66,6 +71,8 @@ class Step:
     """All that one optimiser step needs."""
 
     batch: Batch
+    positions: Ints
+    """int64 ``[n]``, position of each context: the key of stored rankings."""
     rankings: Mapping[str, TeacherRankings]
 
 
@@ -75,9 +82,10 @@ class Loader:
     Args:
         train: Training events.
         n_items: Catalogue size, the padding index.
-        length: Window length; 1 for models that do not read histories, whose windows are single events.
-        sequential: Whether inputs are histories.
-        positions: Labelled positions in a batch, at most about.
+        length: Window length of models that read histories.
+        sequential: Whether inputs are histories. If not, each user is one context: their items are its labels, the end
+            of their row is its position.
+        positions: Contexts in a batch, at most about.
         stores: Teacher name to its rankings.
         temperatures: Teacher name to the temperatures at which the tail is wanted.
         device: Where tensors go.
@@ -89,6 +97,7 @@ class Loader:
     ) -> None:  # fmt: skip
         self.train, self.n_items, self.length, self.sequential = train, n_items, length, sequential
         self.positions, self.stores, self.temperatures, self.device = positions, stores, temperatures, device
+        self.ends = any(store.contexts != "events" for store in stores.values())
 
     def epoch(self, seed: int, epoch: int) -> Generator[Step]:
         """The steps of an epoch; equal arguments give equal steps."""
@@ -125,34 +134,53 @@ class Loader:
             thread.join()
 
     def _steps(self, rng: np.random.Generator) -> Iterator[Step]:
-        cut = windows(self.train, self.length, rng) if self.sequential else self._single_events()
-        for part in _batches(cut.lengths, self.positions, rng):
-            yield self._step(Windows(cut.rows[part], cut.starts[part], cut.lengths[part]))
-
-    def _single_events(self) -> Windows:
-        """Every event is a label of its user; windows start one before it, and their inputs are not read."""
-        n = self.train.n_events
-        return Windows(self.train.row_of_event(), np.arange(-1, n - 1), np.ones(n, dtype=np.int64))
-
-    def _step(self, cut: Windows) -> Step:
-        width = int(cut.lengths.max())
-        place = np.arange(width)
-        real = place < cut.lengths[:, None]
-        labels_at = (cut.starts[:, None] + place + 1)[real]
-        inputs = np.full(real.shape, self.n_items, dtype=np.int64)
         if self.sequential:
-            inputs[real] = self.train.items[labels_at - 1]
-        weights = self.train.weights
-        batch = Batch(
+            cut = windows(self.train, self.length, rng, self.ends)
+            for part in _batches(cut.lengths, self.positions, rng):
+                yield self._step(*self._histories(Windows(cut.rows[part], cut.starts[part], cut.lengths[part])))
+        else:
+            users = rng.permutation(np.flatnonzero(self.train.lengths))
+            for start in range(0, len(users), self.positions):
+                yield self._step(*self._users(users[start : start + self.positions]))
+
+    def _histories(self, cut: Windows) -> tuple[Batch, Ints]:
+        """Windows as a batch, and their positions."""
+        train, place = self.train, np.arange(int(cut.lengths.max()))
+        real = place < cut.lengths[:, None]
+        following = (cut.starts[:, None] + place + 1)[real]
+        row = np.broadcast_to(cut.rows[:, None], real.shape)[real]
+        at_end = following == train.offsets[row + 1]
+        inputs = np.full(real.shape, self.n_items, dtype=np.int64)
+        inputs[real] = train.items[following - 1]
+        event = np.where(at_end, 0, following)
+        weights = np.ones(len(event), np.float32) if train.weights is None else train.weights[event]
+        return Batch(
             users=torch.from_numpy(cut.rows),
             inputs=torch.from_numpy(inputs),
             at=torch.from_numpy(np.flatnonzero(real)),
-            labels=torch.from_numpy(self.train.items[labels_at].astype(np.int64)),
-            positions=torch.from_numpy(labels_at),
-            weights=torch.ones(len(labels_at)) if weights is None else torch.from_numpy(weights[labels_at]),
-        )
-        rankings = {name: self._rankings(name, store, labels_at) for name, store in self.stores.items()}
-        return Step(batch.to(self.device), rankings)
+            labels=torch.from_numpy(np.where(at_end, -1, train.items[event])[:, None]),
+            weights=torch.from_numpy(np.where(at_end, np.float32(0), weights)[:, None]),
+        ), np.where(at_end, train.n_events + row, following)
+
+    def _users(self, users: Ints) -> tuple[Batch, Ints]:
+        """Users as a batch, and their positions."""
+        own = self.train.take(users)
+        row, n = own.row_of_event(), len(users)
+        place = np.arange(own.n_events) - own.offsets[row]
+        labels = np.full((n, int(own.lengths.max())), -1, dtype=np.int64)
+        weights = np.zeros(labels.shape, dtype=np.float32)
+        labels[row, place], weights[row, place] = own.items, 1.0 if own.weights is None else own.weights
+        return Batch(
+            users=torch.from_numpy(users),
+            inputs=torch.full((n, 1), self.n_items),
+            at=torch.arange(n),
+            labels=torch.from_numpy(labels),
+            weights=torch.from_numpy(weights),
+        ), self.train.n_events + users
+
+    def _step(self, batch: Batch, positions: Ints) -> Step:
+        rankings = {name: self._rankings(name, store, positions) for name, store in self.stores.items()}
+        return Step(batch.to(self.device), positions, rankings)
 
     def _rankings(self, name: str, store: RankingsStore, positions: npt.NDArray[np.int64]) -> TeacherRankings:
         known = store.read(positions)

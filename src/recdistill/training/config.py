@@ -27,7 +27,7 @@ class Training(Config):
         "ndcg@10", pattern=r"^(ndcg|recall|hr|mrr|map|precision)@\d+$", description="what decides, on validation"
     )
     exclude_history: bool = Field(True, description="validation recommends no item of the history")
-    batch: int = Field(4096, ge=1, description="labelled positions in a step, about")
+    batch: int = Field(4096, ge=1, description="contexts in a step, about: labelled places of histories, or users")
     lr: float = Field(2e-3, gt=0, description="learning rate of AdamW after warm-up")
     lr_decay: Literal["constant", "cosine"] = Field(
         "constant", description="cosine: from lr after warm-up to 0 in the last of `epochs`"

@@ -214,7 +214,7 @@ class _Loop:
         loss, values = table.new_zeros((), dtype=torch.float32), {}
         if hidden is not None:
             terms = [(objective, weights[name]) for name, objective in on_scores.items()]
-            targets = Targets(_columns(step.batch.labels), _columns(step.batch.weights), step.rankings)
+            targets = Targets(step.batch.labels, step.batch.weights, step.rankings)
             loss, means = catalogue_loss(hidden, table, self.model.bias(), targets, terms, self._negatives())
             values = dict(zip(on_scores, means, strict=True))
         for name, objective in active.items():
@@ -246,11 +246,6 @@ class _Loop:
         if found is not None:
             self.best, progress = found
             self.history, self.best_epoch, self.steps = progress["history"], progress["best_epoch"], progress["steps"]
-
-
-def _columns(values: Tensor) -> Tensor:
-    """One value per position as a column; several per position as they are."""
-    return values[:, None] if values.ndim == 1 else values
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

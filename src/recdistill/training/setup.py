@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Split
-from ..errors import ConfigError, RecdistillError
+from ..errors import ConfigError, KnowledgeError, RecdistillError
 from ..knowledge import Knowledge
 from ..models.neural import NeuralConfig, NeuralModel
 from ..objectives.base import FeatureObjective, Objective, ObjectiveConfig, ScoreObjective
@@ -88,16 +88,24 @@ def build_loader(
     config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Iterable[Objective], training: Training,
     device: torch.device,
 ) -> Loader:  # fmt: skip
-    """The loader, with the stores that objectives read."""
+    """The loader, with the stores that objectives read.
+
+    Raises:
+        KnowledgeError: Rankings are at single events, and the model knows users only.
+    """
     temperatures: dict[str, tuple[float, ...]] = {}
     for objective in objectives:
         if objective.teacher is not None:
             wanted = {*temperatures.get(objective.teacher, ()), *objective.temperatures}
             temperatures[objective.teacher] = tuple(sorted(wanted))
+    stores = {teacher: knowledge.rankings(teacher)[0] for teacher in temperatures}
+    for teacher, store in stores.items():
+        if store.contexts == "events" and not config.sequential:
+            what = f"{teacher!r} ranked at single events, and {config.name} knows users only"
+            raise KnowledgeError(what, where=store.path, hint="let it rank at the ends of histories: contexts='all'")
     return Loader(
-        split.train, split.n_items, length=config.max_length if config.sequential else 1, sequential=config.sequential,
-        positions=training.batch, stores={teacher: knowledge.rankings(teacher)[0] for teacher in temperatures},
-        temperatures=temperatures, device=device,
+        split.train, split.n_items, length=config.max_length, sequential=config.sequential, positions=training.batch,
+        stores=stores, temperatures=temperatures, device=device,
     )  # fmt: skip
 
 
