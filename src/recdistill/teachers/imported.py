@@ -87,8 +87,8 @@ class Imported(TeacherConfig):
         lists = read_lists(self.predictions, split, dict(self.columns.items()), self.scores == "rank", self.unknown)
         k = min(k, split.n_items, int(np.bincount(lists["position"].to_numpy(), minlength=1).max(initial=1)))
         writer = RankingsWriter(
-            path, teacher=teacher or self.name, teacher_fingerprint=self.fingerprint(), rows=split.train.n_positions, k=k,
-            split_fingerprint=split.fingerprint, n_items=split.n_items, contexts="all",
+            path, teacher=teacher or self.name, teacher_fingerprint=self.fingerprint(), k=k, contexts="all",
+            rows=split.train.n_positions, split_fingerprint=split.fingerprint, n_items=split.n_items,
             meaning=f"imported predictions, {self.scores}",
         )  # fmt: skip
         positions, rankings = rankings_of_lists(
