@@ -11,6 +11,8 @@ from recdistill.objectives import (
     CD,
     DCD,
     DIST,
+    DKD,
+    RCEKD,
     RD,
     RRD,
     BinaryLabels,
@@ -23,8 +25,10 @@ from recdistill.objectives import (
     Ranking,
     RankNet,
     SoftLabels,
+    UnKD,
 )
 from recdistill.objectives.base import ObjectiveConfig, ScoreObjective, Targets
+from recdistill.objectives.unkd import strata
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
 from recdistill.training.scores import Chunk, FullChunk, Space
@@ -50,6 +54,9 @@ MIXES: dict[str, list[ObjectiveConfig]] = {
     "pointwise": [RD(), CD(k=4, pool=10), CD(guide="teacher"), BinaryLabels(unlisted=5), DLLM2Rec(k=3)],
     "relaxed": [RRD(k=4, uninteresting=6)],
     "corrected": [DCD(), SoftLabels(temperature=2.0, trust="better"), DIST(unlisted=5)],
+    "stratified": [UnKD(pairs=4)],
+    "rejuvenated": [RCEKD(k=3, sampled=4, pool=12), CrossEntropy()],
+    "decoupled": [DKD(), DKD(target="list", alpha=2.0, beta=0.5, k=4)],
     "ranking": [
         Ranking(weights=("position", "discrepancy"), trust="better"),
         Ranking(pick="student", k=5, compare="softmax", weights=("probability", "unpopularity"), unlisted=4),
@@ -82,6 +89,8 @@ def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
         objective = config.build()
         objective.teacher = getattr(config, "teacher", None) or "teacher"
         objective.popularity = torch.arange(ITEMS).float()
+        if isinstance(config, UnKD):
+            objective.groups = strata(objective.popularity, config.groups)
         assert isinstance(objective, ScoreObjective)
         terms.append((objective, config.weight.at(0)))
     return terms

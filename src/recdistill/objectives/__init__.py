@@ -67,6 +67,24 @@ OBJECTIVES = Components(
         "Dual Correction: what the student ranks too low or too high now",
     ),
     Component(
+        "unkd",
+        "recdistill.objectives.unkd:UnKD",
+        "train",
+        "Unbiased distillation: order inside groups of like popularity",
+    ),
+    Component(
+        "rce-kd",
+        "recdistill.objectives.rce_kd:RCEKD",
+        "train",
+        "cross-entropy on the student's own top, extended to the teacher's",
+    ),
+    Component(
+        "dkd",
+        "recdistill.objectives.dkd:DKD",
+        "train",
+        "Decoupled distillation: label against rest, and inside the rest",
+    ),
+    Component(
         "dllm2rec",
         "recdistill.objectives.dllm2rec:DLLM2Rec",
         "train",

@@ -8,14 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..data.dataset import Split
-from ..knowledge import Knowledge
-from ..models.neural import NeuralModel
-from .base import ScoreObjective, Scores, Targets, the_only
-from .lists import NEVER, ListConfig, Scene
-from .lists.weights import Trust, trusted
+from .lists import NEVER, ListConfig, RankingsObjective, Scene
+from .lists.weights import Trust
 
-__all__ = ["SoftLabels", "SoftLabelsLoss"]
+__all__ = ["SoftLabels", "SoftLabelsLoss", "distributions", "kl"]
 
 
 class SoftLabels(ListConfig):
@@ -45,38 +41,42 @@ class SoftLabels(ListConfig):
     trust_scale: float = Field(1.0, gt=0, description="ranks of advantage at which it is believed by 76 %")
 
     def build(self) -> SoftLabelsLoss:
-        return SoftLabelsLoss(self)
+        return SoftLabelsLoss(self, self.trust, self.trust_scale)
 
 
-class SoftLabelsLoss(ScoreObjective):
+class SoftLabelsLoss(RankingsObjective):
     """The term described by :class:`SoftLabels`."""
 
     config: SoftLabels
-
-    def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
 
     @property
     def temperatures(self) -> tuple[float, ...]:
         return (self.config.temperature,)
 
-    def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        known = targets.rankings[self.teacher or ""]
-        t, k = self.config.temperature, self.config.k or known.items.shape[1]
-        items, absent = known.items[:, :k], known.logp[:, :k].isinf()
-        teacher = (known.logp[:, :k] / t).masked_fill(absent, NEVER)
-        student = (scores.of(items) / t).masked_fill(absent, NEVER)
-        if self.config.tail:
-            dropped = torch.logsumexp(known.logp[:, k:] / t, dim=1)
-            teacher_tail = torch.logaddexp(known.tails[t], dropped).clamp_min(NEVER)
-            student_tail = scores.logsumexp(t, without=items.masked_fill(absent, -1))
-            teacher = torch.cat([teacher, teacher_tail[:, None]], dim=1)
-            student = torch.cat([student, student_tail[:, None]], dim=1)
-        scene = Scene(scores, known, targets, known.confidence)
-        weight = known.confidence * ~absent[:, 0] * trusted(self.config.trust, scene, self.config.trust_scale)
-        return t * t * weight * _kl(torch.log_softmax(teacher, dim=1), torch.log_softmax(student, dim=1))
+    def compared(self, scene: Scene) -> Tensor:
+        t = self.config.temperature
+        return t * t * kl(*distributions(scene, t, self.config.k, self.config.tail))
 
 
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+def distributions(scene: Scene, temperature: float, k: int | None = None, tail: bool = True) -> tuple[Tensor, Tensor]:
+    """Teacher's and student's log-probabilities of the first ``k`` listed items and, if wanted, of the rest.
+
+    Returns:
+        Two float ``[n, k]`` or ``[n, k + 1]``, the rest in the last column; ``NEVER`` or less where there is no item.
+    """
+    known, t, k = scene.known, temperature, k or scene.known.items.shape[1]
+    items, absent = known.items[:, :k], known.logp[:, :k].isinf()
+    teacher = (known.logp[:, :k] / t).masked_fill(absent, NEVER)
+    student = (scene.scores.of(items) / t).masked_fill(absent, NEVER)
+    if tail:
+        dropped = torch.logsumexp(known.logp[:, k:] / t, dim=1)
+        teacher_tail = torch.logaddexp(known.tails[t], dropped).clamp_min(NEVER)
+        student_tail = scene.scores.logsumexp(t, without=items.masked_fill(absent, -1))
+        teacher = torch.cat([teacher, teacher_tail[:, None]], dim=1)
+        student = torch.cat([student, student_tail[:, None]], dim=1)
+    return torch.log_softmax(teacher, dim=1), torch.log_softmax(student, dim=1)
+
+
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Σ p (log p − log q) over the last axis."""
     return (log_p.exp() * (log_p - log_q)).sum(1)

@@ -1,6 +1,8 @@
-"""A ranking objective: a sampler, weights and a comparison, put together."""
+"""Ranking objectives: what all have in common, and those put together from a sampler, weights and a comparison."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import torch
 from pydantic import Field
@@ -15,7 +17,7 @@ from .samplers import Sampler
 from .scene import Picked, Scene
 from .weights import Trust, Weight, trusted
 
-__all__ = ["ListConfig", "ListObjective"]
+__all__ = ["ListConfig", "ListObjective", "RankingsObjective"]
 
 
 class ListConfig(ObjectiveConfig):
@@ -24,8 +26,41 @@ class ListConfig(ObjectiveConfig):
     teacher: str | None = Field(None, description="whose rankings; needed only if several teachers left some")
 
 
-class ListObjective(ScoreObjective):
-    """``confidence · trust · comparison`` of the picked items.
+class RankingsObjective(ScoreObjective):
+    """``confidence · trust · compared``: a term about one teacher's rankings.
+
+    Args:
+        config: Parameters of the method.
+        trust: Where the teacher is believed.
+        trust_scale: Ranks of advantage for which it is believed by 76 %, if ``trust`` is ``better``.
+    """
+
+    config: ListConfig
+    popularity: Tensor
+
+    def __init__(self, config: ListConfig, trust: Trust = "all", trust_scale: float = 1.0) -> None:
+        super().__init__(config)
+        self.trust, self.trust_scale = trust, trust_scale
+        self.register_buffer("popularity", torch.zeros(0), persistent=False)
+
+    def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
+        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
+        self.popularity = torch.from_numpy(split.popularity).float().to(next(model.parameters()).device)
+
+    def loss(self, scores: Scores, targets: Targets) -> Tensor:
+        scene = Scene(scores, targets.rankings[self.teacher or ""], targets, self.popularity)
+        with torch.no_grad():
+            answered = scene.known.confidence * (scene.lengths[:, 0] > 0)
+            believed = answered * trusted(self.trust, scene, self.trust_scale)
+        return believed * self.compared(scene)
+
+    @abstractmethod
+    def compared(self, scene: Scene) -> Tensor:
+        """The loss at each position where the teacher is believed: float ``[n]``, finite everywhere."""
+
+
+class ListObjective(RankingsObjective):
+    """A sampler, weights and a comparison, put together.
 
     Args:
         config: Parameters of the method.
@@ -33,40 +68,28 @@ class ListObjective(ScoreObjective):
         compare: What is compared.
         weigh: How much each of the ordered items counts; multiplied. The others count 1, as much as the mean of these.
         trust: Where the teacher is believed.
-        trust_scale: Ranks of advantage for which it is believed by 76 %, if ``trust`` is ``better``.
+        trust_scale: See :class:`RankingsObjective`.
     """
-
-    popularity: Tensor
 
     def __init__(
         self, config: ListConfig, pick: Sampler, compare: Comparison, *weigh: Weight, trust: Trust = "all",
         trust_scale: float = 1.0,
     ) -> None:  # fmt: skip
-        super().__init__(config)
+        super().__init__(config, trust, trust_scale)
         self.pick, self.compare, self.weigh = pick, compare, weigh
-        self.trust, self.trust_scale = trust, trust_scale
         self.dense = pick.dense or any(weight.dense for weight in weigh) or trust == "better"
-        self.register_buffer("popularity", torch.zeros(0), persistent=False)
-
-    def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        name = self.config.teacher if isinstance(self.config, ListConfig) else None
-        self.teacher = the_only(knowledge.rankings(name), split.fingerprint).manifest.teacher
-        self.popularity = torch.from_numpy(split.popularity).float().to(next(model.parameters()).device)
 
     @property
     def temperatures(self) -> tuple[float, ...]:
         return (1.0,) if self.pick.tails else ()
 
-    def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        known = targets.rankings[self.teacher or ""]
-        scene = Scene(scores, known, targets, self.popularity)
+    def compared(self, scene: Scene) -> Tensor:
         with torch.no_grad():
             picked = self.pick(scene)
-        values = scores.of(picked.items)
+        values = scene.scores.of(picked.items)
         with torch.no_grad():
             weights = self._weights(scene, picked, values)
-            believed = known.confidence * (scene.lengths[:, 0] > 0) * trusted(self.trust, scene, self.trust_scale)
-        return believed * self.compare(values, picked, weights, scores.n_items)
+        return self.compare(values, picked, weights, scene.scores.n_items)
 
     def _weights(self, scene: Scene, picked: Picked, scores: Tensor) -> Tensor:
         """Weights of the items, those of the ordered ones with mean 1: float ``[n, s]``."""
