@@ -6,9 +6,12 @@ import pytest
 
 from recdistill.data.dataset import Split
 from recdistill.models.base import RankingModel
+from recdistill.models.dual_ease import DualEASE
 from recdistill.models.ease import EASE
 from recdistill.models.gru4rec import GRU4Rec
+from recdistill.models.hstu import HSTU
 from recdistill.models.item_knn import ItemKNN
+from recdistill.models.lightgcn import LightGCN
 from recdistill.models.mf import MF
 from recdistill.models.popularity import Popularity
 from recdistill.models.sasrec import SASRec
@@ -18,8 +21,11 @@ from tests.synthetic import tiny_split
 CONFIGS = {
     "sasrec": SASRec(dim=16, max_length=8),
     "gru4rec": GRU4Rec(dim=12, layers=2, max_length=8),
+    "hstu": HSTU(dim=16, max_length=8),
     "mf": MF(dim=8),
+    "lightgcn": LightGCN(dim=8),
     "ease": EASE(decay=0.8),
+    "dual-ease": DualEASE(decay=0.8),
     "item-knn": ItemKNN(),
     "slist": SLIST(),
     "popularity": Popularity(),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from recdistill.compression.graph import gru_graph, sasrec_graph
+from recdistill.compression.graph import gru_graph, hstu_graph, sasrec_graph
 from recdistill.data.dataset import Split
 from recdistill.models.gru4rec import GRU4Rec
+from recdistill.models.hstu import HSTU
 from recdistill.models.sasrec import SASRec
 from recdistill.serving.scorers import session
 
@@ -47,6 +48,14 @@ def test_gru4rec_agrees_with_torch(split: Split, layers: int) -> None:
     model = _shaken(GRU4Rec(dim=12, layers=layers, max_length=8).build(split))
     graph = gru_graph(model.tensors(), layers=layers)
     expected, got = _both(model, graph, 12)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("blocks", "heads"), [(0, 1), (1, 4), (3, 2)])
+def test_hstu_agrees_with_torch(split: Split, blocks: int, heads: int) -> None:
+    model = _shaken(HSTU(dim=16, blocks=blocks, heads=heads, max_length=8).build(split))
+    graph = hstu_graph(model.tensors(), heads=heads, blocks=blocks)
+    expected, got = _both(model, graph, 16)
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 

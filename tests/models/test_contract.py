@@ -14,12 +14,14 @@ from recdistill.knowledge import EmbeddingsWriter, Knowledge
 from recdistill.models import (
     EASE,
     FISM,
+    HSTU,
     MF,
     MODELS,
     SLIST,
     DualEASE,
     GRU4Rec,
     ItemKNN,
+    LightGCN,
     ModelConfig,
     Popularity,
     SASRec,
@@ -85,6 +87,10 @@ class TestMFWithoutBias(NeuralContract):
     config: ClassVar[ModelConfig] = MF(dim=8, bias=False)
 
 
+class TestLightGCN(NeuralContract):
+    config: ClassVar[ModelConfig] = LightGCN(dim=8)
+
+
 class TestFISM(NeuralContract):
     config: ClassVar[ModelConfig] = FISM(dim=8)
 
@@ -107,6 +113,18 @@ class TestSASRecWithText(WithText, NeuralContract):
 
 class TestSASRecWithoutBlocks(NeuralContract):
     config: ClassVar[ModelConfig] = SASRec(dim=8, blocks=0)
+
+
+class TestHSTU(NeuralContract):
+    config: ClassVar[ModelConfig] = HSTU(dim=8, max_length=6)
+
+
+class TestHSTUWithText(WithText, NeuralContract):
+    config: ClassVar[ModelConfig] = HSTU(dim=8, blocks=1, text="all")
+
+
+class TestHSTUWithoutBlocks(NeuralContract):
+    config: ClassVar[ModelConfig] = HSTU(dim=8, blocks=0)
 
 
 def test_every_model_of_the_table_is_under_contract() -> None:

@@ -13,7 +13,7 @@ from ..errors import BundleError, nearest
 from ..models.base import Floats, RankingModel, VectorModel
 from ..models.fism import FISMModel
 from ..serving.manifest import Kind
-from .graph import gru_graph, sasrec_graph
+from .graph import gru_graph, hstu_graph, sasrec_graph
 from .linear import fold_in, item_to_item
 from .quantise import Packed, Precision, pack
 
@@ -115,4 +115,9 @@ def _gru4rec(model: VectorModel, precision: Precision) -> bytes:
     return gru_graph(model.tensors(), layers=config.layers, precision=precision)
 
 
-_ENCODERS = {"sasrec": _sasrec, "gru4rec": _gru4rec}
+def _hstu(model: VectorModel, precision: Precision) -> bytes:
+    config: Any = model.config
+    return hstu_graph(model.tensors(), heads=config.heads, blocks=config.blocks, precision=precision)
+
+
+_ENCODERS = {"sasrec": _sasrec, "gru4rec": _gru4rec, "hstu": _hstu}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..registry import need
 from .quantise import Precision, pack
 
-__all__ = ["gru_graph", "sasrec_graph"]
+__all__ = ["gru_graph", "hstu_graph", "sasrec_graph"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 _OPSET = 20  # the first with Gelu
@@ -69,6 +69,10 @@ class _Graph:
         """Layer normalisation over the last axis."""
         scale, shift = self.real(weights[f"{name}.weight"]), self.real(weights[f"{name}.bias"])
         return self.add("LayerNormalization", x, scale, shift, axis=-1, epsilon=1e-5)
+
+    def silu(self, x: str) -> str:
+        """``x · σ(x)``."""
+        return self.add("Mul", x, self.add("Sigmoid", x))
 
     def shape(self, x: str, *sizes: int) -> str:
         """Reshape; 0 keeps a size, -1 is worked out."""
@@ -175,6 +179,48 @@ def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, 
     shares = graph.add("Transpose", shares, perm=[0, 2, 1])
     mixed = graph.shape(graph.add("MatMul", shares, seen), -1, heads * dim)
     return graph.add("Add", newest, graph.linear(mixed, answer, own["out.bias"] + own["out.weight"] @ bv))
+
+
+def hstu_graph(weights: Weights, *, heads: int, blocks: int, precision: Precision = "float32") -> bytes:
+    """The encoder of HSTU: every block at every place, then the newest event's state.
+
+    Args:
+        weights: State dict of the network.
+        heads: Attention heads.
+        blocks: Gated attention blocks.
+        precision: How the matrices are stored.
+    """
+    max_length, dim = weights["place"].shape
+    graph = _Graph(precision)
+    length = graph.add("Shape", "vectors", start=1, end=2)
+    both = graph.add("Concat", length, length, axis=0)
+    place = graph.add("Slice", graph.real(weights["place"]), graph.exact([0]), length, graph.exact([0]))
+    past = graph.exact(np.tril(np.ones((max_length, max_length))), np.float32)
+    past = graph.add("Slice", past, graph.exact([0, 0]), both, graph.exact([0, 1]))
+    x = graph.add("Add", graph.add("Mul", "vectors", graph.exact(dim**0.5, np.float32)), place)
+    for block in range(blocks):
+        own = {k.removeprefix(f"blocks.{block}."): v for k, v in weights.items() if k.startswith(f"blocks.{block}.")}
+        distance = np.maximum(np.arange(max_length)[:, None] - np.arange(max_length), 0)
+        near = graph.exact(own["near"][:, distance], np.float32)
+        near = graph.add("Slice", near, graph.exact([0, 0]), both, graph.exact([1, 2]))
+        x = graph.add("Add", x, _gated(graph, x, near, past, own, heads))
+    return graph.model(graph.norm(graph.newest(x), weights, "norm"), dim)
+
+
+def _gated(graph: _Graph, x: str, near: str, past: str, own: Weights, heads: int) -> str:
+    """Gated attention at every place: ``[batch, length, dim]``."""
+    dim = own["out.weight"].shape[0]
+    maps = graph.silu(graph.linear(graph.norm(x, own, "norm_input"), own["uvqk.weight"], own["uvqk.bias"]))
+    gate, *parts = (
+        graph.add("Slice", maps, *(graph.exact([n]) for n in (i * dim, (i + 1) * dim, 2))) for i in range(4)
+    )
+    split = [graph.shape(part, 0, 0, heads, dim // heads) for part in parts]
+    value, query = (graph.add("Transpose", part, perm=[0, 2, 1, 3]) for part in split[:2])
+    logits = graph.add("MatMul", query, graph.add("Transpose", split[2], perm=[0, 2, 3, 1]))
+    attention = graph.add("Mul", graph.silu(graph.add("Add", logits, near)), past)
+    mixed = graph.add("Transpose", graph.add("MatMul", attention, value), perm=[0, 2, 1, 3])
+    normal = graph.norm(graph.shape(mixed, 0, 0, dim), own, "norm_mixed")
+    return graph.linear(graph.add("Mul", normal, gate), own["out.weight"], own["out.bias"])
 
 
 def gru_graph(weights: Weights, *, layers: int, precision: Precision = "float32") -> bytes:

@@ -27,6 +27,12 @@ MODELS = Components(
         "text-knn", "recdistill.models.text_knn:TextKNN", "train", "items whose text embedding is near the history's"
     ),
     Component("mf", "recdistill.models.mf:MF", "train", "matrix factorisation: a vector per user and per item"),
+    Component(
+        "lightgcn",
+        "recdistill.models.lightgcn:LightGCN",
+        "train",
+        "matrix factorisation over the graph of users and items",
+    ),
     Component("fism", "recdistill.models.fism:FISM", "train", "low-rank item-to-item map over a fading history: tiny"),
     Component("gru4rec", "recdistill.models.gru4rec:GRU4Rec", "train", "recurrent network over the history"),
     Component(
@@ -35,6 +41,7 @@ MODELS = Components(
         "train",
         "self-attention over the history; with text embeddings inside: LLM-enhanced",
     ),
+    Component("hstu", "recdistill.models.hstu:HSTU", "train", "gated attention over the history, without a softmax"),
 )
 """Every model: name in recipes, class, extra, what it is."""
 

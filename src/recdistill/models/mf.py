@@ -19,7 +19,7 @@ from .neural import NeuralConfig, NeuralModel
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["MF", "MFModel"]
+__all__ = ["MF", "MFModel", "fold_in"]
 
 
 class MF(NeuralConfig):
@@ -89,16 +89,26 @@ class MFModel(NeuralModel):
 
     @torch.inference_mode()
     def fold_in(self, history: Sequences) -> Floats:
-        """User vectors for histories of users that were not trained: float32 ``[len(history), dim]``.
+        """User vectors for histories of users that were not trained, see :func:`fold_in`."""
+        return fold_in(self.items.float().cpu().numpy(), history, self.config.fold_in_l2)
 
-        Ridge regression on the history's item vectors :math:`V`: the vector :math:`u` that minimises
-        :math:`|1 - Vu|^2 + λ|u|^2`, with λ relative to the mean squared length of item vectors. An empty history gives
-        zeros, which leaves the item biases to rank.
-        """
-        items = self.items.float().cpu().numpy().astype(np.float64)
-        ridge = self.config.fold_in_l2 * float(np.square(items).sum(axis=1).mean()) * np.eye(self.dim)
-        out = np.zeros((len(history), self.dim), dtype=np.float32)
-        for row in np.flatnonzero(history.lengths):
-            seen = items[np.unique(history[int(row)])]
-            out[row] = np.linalg.solve(seen.T @ seen + ridge, seen.sum(axis=0))
-        return out
+
+def fold_in(vectors: Floats, history: Sequences, l2: float) -> Floats:
+    """User vectors from histories alone: float32 ``[len(history), dim]``.
+
+    Ridge regression on the history's item vectors :math:`V`: the vector :math:`u` that minimises
+    :math:`|1 - Vu|^2 + λ|u|^2`, with λ relative to the mean squared length of item vectors. An empty history gives
+    zeros, which leaves the item biases to rank.
+
+    Args:
+        vectors: float32 ``[n_items, dim]``.
+        history: Rows of item indices; a repeated item counts once.
+        l2: λ, as a multiple of the mean squared length.
+    """
+    items, dim = vectors.astype(np.float64), vectors.shape[1]
+    ridge = l2 * float(np.square(items).sum(axis=1).mean()) * np.eye(dim)
+    out = np.zeros((len(history), dim), dtype=np.float32)
+    for row in np.flatnonzero(history.lengths):
+        seen = items[np.unique(history[int(row)])]
+        out[row] = np.linalg.solve(seen.T @ seen + ridge, seen.sum(axis=0))
+    return out
