@@ -48,11 +48,11 @@ def _knn_of_sequences(_: Split) -> Search:
     grid = {
         "decay": (0.4, 0.6, 0.8, 0.9, 1.0),
         "shrink": (0.0, 5.0, 20.0, 100.0),
-        "popularity": (0.1, 0.3, 0.5),
+        "popularity": (0.0, 0.1, 0.3, 0.5),
         "backward": (0.0, 0.25, 0.5, 1.0),
         "window": (3, 10, 50),
         "closeness": (0.0, 0.5, 1.0),
-        "neighbours": (50, 200, 1000),
+        "neighbours": (50, 200, 1000, 5000),
     }
     return Search(ItemKNN(), grid, rounds=2)
 
@@ -71,7 +71,7 @@ def _ease(split: Split, decays: tuple[float, ...], max_history: int) -> Search:
     """The smaller of the two systems: items × items, or users × users."""
     kind = DualEASE if split.n_users < split.n_items else EASE
     start = kind(decay=decays[0], max_history=max_history)
-    return Search(start, {"l2": (20.0, 50.0, 100.0, 200.0, 500.0, 1000.0), "decay": decays})
+    return Search(start, {"l2": (5.0, 20.0, 50.0, 100.0, 200.0, 500.0), "decay": decays})
 
 
 def _ease_of_sequences(split: Split) -> Search:
