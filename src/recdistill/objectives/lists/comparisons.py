@@ -71,7 +71,8 @@ class Softmax(Comparison):
         student = (scores / self.temperature).masked_fill(~picked.real, NEVER)
         wanted = torch.log_softmax(tilted, dim=1)
         divergence = (wanted.exp() * (wanted - torch.log_softmax(student, dim=1))).sum(1)
-        return self.temperature**2 * divergence * (weights > 0).any(1)
+        possible = (weights > 0) & (picked.logp > NEVER)
+        return self.temperature**2 * divergence * possible.any(1)
 
 
 class ListMLE(Comparison):

@@ -1,0 +1,28 @@
+"""Ranking Distillation against its formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recdistill.objectives import RD
+
+from .lists.made_up import N, confidence, listed, rank, ready, scene, seen, sigmoid
+
+
+@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize("discrepancy", [4.0, None])
+def test_formula(m: int, discrepancy: float | None) -> None:
+    at = scene(m=m)
+    objective = ready(RD(k=3, position_scale=2.0, discrepancy_scale=discrepancy).build())
+    assert objective.dense == (discrepancy is not None)
+    got = objective.loss(at.scores, at.targets)
+    z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
+    for row in range(N):
+        weights, losses = [], []
+        for place, (item, _) in enumerate(listed(at.targets, row)[:3]):
+            off = max(rank(z[row], item, seen(at.targets, row)) - place, 0)
+            weights.append(np.exp(-place / 2.0) * (np.tanh(off / discrepancy) if discrepancy else 1.0))
+            losses.append(-np.log(sigmoid(z[row, item])))
+        wanted = float(np.dot(weights, losses) / sum(weights)) if sum(weights) else 0.0
+        assert float(got[row]) == pytest.approx(confidence(at.targets, row) * wanted, rel=1e-5)
