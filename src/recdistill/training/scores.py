@@ -183,7 +183,10 @@ class FullChunk(Chunk):
         return ranks - (without.shape[1] - torch.searchsorted(out, own, right=True))
 
     def backward(self, gradients: Gradients) -> Tensor:
-        dense = self._dense()
+        factors, entries = self._upstream()
+        if not factors:  # nobody asked for a softmax: only single entries of the matrix have a gradient
+            return super().backward(gradients)
+        dense = self._dense(factors, entries)
         gradients.table.addmm_(dense.T, self.hidden)
         if gradients.bias is not None:
             gradients.bias += dense.sum(0)
@@ -221,9 +224,8 @@ class FullChunk(Chunk):
             return (self._softmax(self.base).gather(1, items) / self.length[:, None]).square_()
         return self._softmax(temperature).gather(1, items)
 
-    def _dense(self) -> Tensor:
+    def _dense(self, factors: dict[float, Tensor], entries: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Gradient of the matrix of scores: every softmax times a factor for each position, and single entries."""
-        factors, entries = self._upstream()
         parts = []
         half = factors.pop(self.base / 2, None)
         if half is not None:  # (half · softmax + whole) · softmax, where the scores were: they have served
@@ -233,7 +235,7 @@ class FullChunk(Chunk):
                 part += factors.pop(self.base)[:, None]
             parts.append(part.mul_(softmax))
         parts += [self._softmax(temperature).mul_(factor[:, None]) for temperature, factor in factors.items()]
-        dense = parts[0] if parts else torch.zeros_like(self.scores)
+        dense = parts[0]
         for part in parts[1:]:
             dense += part
         for items, values in entries:
