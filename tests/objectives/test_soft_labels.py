@@ -86,3 +86,25 @@ def test_no_gradient_is_nan(tail: bool, scale: float) -> None:
     assert z.grad.isfinite().all()
     assert not z.grad[1].any()  # the empty list
     assert not z.grad[2].any()  # no answer
+
+
+@pytest.mark.parametrize("trust", ["listed", "better"])
+def test_trust(trust: str) -> None:
+    """What the teacher says counts where it has the label, or as far as it ranks the label better than the student."""
+    counted = 0
+    for seed in range(4):
+        targets = made_up_targets(8, 12, 4, seed=seed)
+        z = 2 * np.random.default_rng(9).standard_normal((8, 12))
+        scores = NaiveScores(torch.from_numpy(z))
+        everywhere = soft_labels().loss(scores, targets)
+        got = soft_labels(trust=trust, trust_scale=3.0).loss(scores, targets)
+        known = targets.rankings["teacher"]
+        for row, label in enumerate(targets.labels[:, 0].tolist()):
+            order = known.items[row][~known.logp[row].isneginf()].tolist()
+            factor = float(label in order)
+            if factor and trust == "better":
+                ahead = int((z[row] > z[row, label]).sum()) - order.index(label)
+                factor = float(np.tanh(max(ahead, 0) / 3.0))
+            counted += factor > 0
+            assert float(got[row]) == pytest.approx(factor * float(everywhere[row]), rel=1e-5)
+    assert counted
