@@ -11,7 +11,7 @@ from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
 from recdistill.objectives.base import ObjectiveConfig, Targets
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
-from recdistill.training.scores import Negatives, SampledChunk
+from recdistill.training.sampled import Negatives, SampledChunk
 
 from ..objectives.naive import NaiveScores, made_up_targets
 from .test_head import ITEMS, N, built, student

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from ..objectives.base import ScoreObjective, Targets
-from .scores import Chunk, FullChunk, Gradients, Negatives, SampledChunk, Space
+from .sampled import Negatives, SampledChunk
+from .scores import Chunk, FullChunk, Gradients, Space
 
 __all__ = ["Negatives", "catalogue_loss"]
 

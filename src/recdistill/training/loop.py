@@ -29,7 +29,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Training
 from .head import catalogue_loss
 from .log import EpochLog
-from .scores import Negatives
+from .sampled import Negatives
 from .setup import (
     build_loader,
     build_model,
