@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recdistill.objectives import BPR, CrossEntropy, HardLabels, SoftLabels
+from recdistill.objectives import BPR, CD, DCD, DKD, RCEKD, RD, RRD, CrossEntropy, HardLabels, SoftLabels
 from recdistill.objectives.base import ObjectiveConfig, Targets
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
@@ -59,6 +59,7 @@ MIXES: list[list[ObjectiveConfig]] = [
     [CrossEntropy()],
     [CrossEntropy(), SoftLabels(temperature=2.0), SoftLabels(temperature=1.0)],
     [SoftLabels(temperature=3.7, tail=False), HardLabels(), BPR()],
+    [CrossEntropy(), RRD(k=3, uninteresting=5), DKD()],
 ]
 
 
@@ -153,3 +154,21 @@ def test_the_best_of_the_sample() -> None:
     for without in (None, out):
         assert torch.equal(chunk.ranks(items, without), NaiveScores(scores).ranks(items, without))
         assert torch.equal(chunk.top(40, without), NaiveScores(scores).top(40, without))
+
+
+def test_what_the_student_guides_can_be_sampled_too() -> None:
+    hidden, table, bias = student()
+    targets, terms = made_up_targets(N, ITEMS, 6, m=3), built([CrossEntropy(), RD(), CD(), DCD(), RCEKD(k=3, pool=8)])
+    torch.manual_seed(0)
+    loss, means = catalogue_loss(hidden, table, bias, targets, terms, Negatives.draw(Q, 12))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert (means > 0).all()
+    for gradient in (hidden.grad, table.grad, bias.grad):
+        assert gradient is not None
+        assert gradient.isfinite().all()
+    everything = Negatives(torch.arange(ITEMS), torch.zeros(ITEMS))  # of which the estimates are exact
+    torch.manual_seed(0)
+    sampled, _ = catalogue_loss(hidden, table, bias, targets, terms, everything)
+    torch.manual_seed(0)
+    exact, _ = catalogue_loss(hidden, table, bias, targets, terms)
+    torch.testing.assert_close(sampled, exact)

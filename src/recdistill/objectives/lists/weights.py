@@ -125,9 +125,9 @@ def trusted(mode: Trust, scene: Scene, scale: float) -> Tensor:
     teacher does not list.
     """
     labels = scene.targets.labels
-    real, rank = labels >= 0, places(labels, scene.listed)
     if mode == "all":
         return torch.ones(len(labels), device=labels.device)
+    real, rank = labels >= 0, places(labels, scene.listed)
     good = (rank >= 0).float()
     if mode == "better":
         good = good * torch.tanh((scene.student_ranks(labels.clamp_min(0)) - rank).clamp_min(0) / scale)
