@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.dataset import Split
+from .dropout import dropout
 from .neural import NeuralConfig, NeuralModel
 
 if TYPE_CHECKING:
@@ -81,5 +82,5 @@ class FISMModel(NeuralModel):
         rate, training = self.config.dropout, self.training
         # padding lies on the right, where no state before it looks
         vectors = functional.embedding(inputs.clamp_max(self.n_items - 1), self.seen)
-        pooled = self.scale * (self.ages(inputs.shape[1]) @ functional.dropout(vectors, rate, training))
-        return functional.dropout(pooled, rate, training)
+        pooled = self.scale * (self.ages(inputs.shape[1]) @ dropout(vectors, rate, training))
+        return dropout(pooled, rate, training)

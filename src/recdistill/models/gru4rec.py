@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.dataset import Split
+from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
 from .text import TextFusion, item_text
 
@@ -68,7 +69,7 @@ class GRU4RecModel(NeuralModel):
         between = config.dropout if config.layers > 1 else 0.0  # torch warns about dropout behind a single layer
         self.gru = nn.GRU(config.dim, config.dim, config.layers, batch_first=True, dropout=between)
         self.norm = nn.LayerNorm(config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     @property
     def dim(self) -> int:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..data.dataset import Split
 from ..errors import ConfigError
+from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
 from .text import TextFusion, item_text
 
@@ -84,7 +85,7 @@ class HSTUModel(NeuralModel):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.dim)
         rate = config.dropout if config.embedding_dropout is None else config.embedding_dropout
-        self.dropout = nn.Dropout(rate)
+        self.dropout = Dropout(rate)
 
     @property
     def dim(self) -> int:
@@ -120,7 +121,7 @@ class _Block(nn.Module):
         self.near = nn.Parameter(torch.randn(config.heads, config.max_length) * 0.02)
         self.norm_mixed = nn.LayerNorm(config.dim)
         self.out = nn.Linear(config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, distance: Tensor) -> Tensor:
         """``x`` float ``[rows, length, dim]``; ``distance`` int64 ``[length, length]``, below 0 for later events."""

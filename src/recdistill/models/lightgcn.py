@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Contexts, Split
 from .base import Floats
+from .dropout import Dropout
 from .item_knn import history_matrix
 from .mf import fold_in
 from .neural import NeuralConfig, NeuralModel
@@ -80,7 +81,7 @@ class LightGCNModel(NeuralModel):
         self.items = nn.Parameter(torch.randn(n_items, config.dim) * config.dim**-0.5)
         for name, part in _normalised(pairs).items():  # what is learned does not contain it: it follows from the pairs
             self.register_buffer(f"graph_{name}", torch.from_numpy(part), persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self._latest: tuple[Tensor, Tensor] | None = None
 
     @property

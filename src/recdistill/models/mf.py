@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..data.dataset import Contexts, Split
 from ..data.sequences import Sequences
 from .base import Floats
+from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class MFModel(NeuralModel):
         self.users = nn.Parameter(torch.randn(n_users, config.dim) * config.dim**-0.5)
         self.items = nn.Parameter(torch.randn(n_items, config.dim) * config.dim**-0.5)
         self.biases = nn.Parameter(torch.zeros(n_items)) if config.bias else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     @property
     def dim(self) -> int:

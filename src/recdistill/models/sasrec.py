@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..data.dataset import Split
 from ..errors import ConfigError
+from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
 from .text import TextFusion, item_text
 
@@ -84,7 +85,7 @@ class SASRecModel(NeuralModel):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.dim)
         rate = config.dropout if config.embedding_dropout is None else config.embedding_dropout
-        self.dropout = nn.Dropout(rate)
+        self.dropout = Dropout(rate)
 
     @property
     def dim(self) -> int:
@@ -118,7 +119,7 @@ class _Block(nn.Module):
         self.norm_feed = nn.LayerNorm(config.dim)
         self.up = nn.Linear(config.dim, config.feed_forward * config.dim)
         self.down = nn.Linear(config.feed_forward * config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         rows, length, dim = x.shape
