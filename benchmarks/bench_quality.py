@@ -1,0 +1,113 @@
+"""Student alone, distilled and teacher on a published benchmark, scored by the neutral referee.
+
+``make bench-quality BENCH=citeulike-topology [METHOD=rrd] [SEEDS=5]``. METHOD is ``auto`` (the best that was found on
+validation) or one objective of the library with its paper's defaults beside the task's. Everything that was fitted is
+kept in ``.cache/bench-quality``, ``predictions.tsv.gz`` of every seed among it; the last line is JSON, with the
+referee's means over the seeds, their spread (sample standard deviation), and the tuned baselines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quality.baselines import bar
+from quality.lessons import School, Student
+from quality.plans import PLANS
+from quality.predictions import judge, ranked
+from quality.splits import BenchmarkSplit, load
+from recdistill.evaluation import metric_values, transfer_ratio
+from recdistill.evaluation.agreement import overlap
+from recdistill.evaluation.slices import slices
+from recdistill.files import read_json, write_json
+from recdistill.models import RankingModel
+
+Line = dict[str, Any]
+
+
+def main() -> None:
+    """Train what is missing, print a table and one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bench", default=os.environ.get("BENCH", "citeulike-topology"), choices=sorted(PLANS))
+    parser.add_argument("--method", default=os.environ.get("METHOD", "auto"))
+    parser.add_argument("--seeds", type=int, default=int(os.environ.get("SEEDS", "5")))
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    split = load(args.bench)
+    school = School(split, PLANS[args.bench])
+    teacher = judged(school.teacher, split, school.rankings.path.parent)
+    best = ranked(school.teacher, split, "test")
+    arms = {"alone": school.plan.arm("alone"), "distilled": school.plan.arm(args.method)}
+    rows: dict[str, list[Line]] = {}
+    for name, arm in arms.items():
+        students = [school.student(arm, seed) for seed in range(args.seeds)]
+        rows[name] = [measured(student, split, best) for student in students]
+        print(f"{name:10}", _short(mean(rows[name])), flush=True)
+    print(f"{'teacher':10}", _short(teacher), flush=True)
+    baselines = {name: bar(split, name)["test"] for name in ("item-knn", "ease")}
+    metric = split.select
+    ratio = transfer_ratio(mean(rows["distilled"])[metric], mean(rows["alone"])[metric], teacher[metric])
+    line = {
+        "benchmark": args.bench,
+        "method": args.method,
+        "seeds": args.seeds,
+        "metric": metric,
+        "transfer_ratio": None if ratio.ratio is None else round(ratio.ratio, 4),
+        **{name: mean(found) for name, found in rows.items()},
+        "spread": {name: spread(found, metric) for name, found in rows.items()},
+        "teacher": teacher,
+        "teaching_seconds": round(school.teaching_seconds, 1),
+        "fusion": {name: round(weight, 3) for name, weight in school.teacher.weights_by_name().items()},
+        **{name: _short(found) for name, found in baselines.items()},
+        "parameters": {
+            "student": school.plan.student.build(split).n_parameters,
+            "teacher": school.teacher.n_parameters,
+        },
+    }
+    print(json.dumps(line))
+
+
+def measured(student: Student, split: BenchmarkSplit, teacher: np.ndarray[Any, Any]) -> Line:
+    """The referee's figures of a student on test, its slices, and how many of its first 10 items the teacher has."""
+    path = student.directory / "test.json"
+    if not path.exists():
+        line = judged(student.model, split, student.directory)
+        own = ranked(student.model, split, "test")
+        parts = slices(split, split.test)
+        deepest = split.cutoffs[-1]
+        for name in ("head", "tail"):
+            targets = split.test.targets.keep(parts[name].targets)
+            line[f"{name}_recall@{deepest}"] = float(np.nanmean(metric_values(own, targets, f"recall@{deepest}")))
+        line["overlap@10"] = float(overlap(own, teacher, 10).mean())
+        write_json(path, line | {"seconds": round(student.seconds, 1)})
+    return dict(read_json(path))
+
+
+def judged(model: RankingModel, split: BenchmarkSplit, directory: Path) -> Line:
+    """The referee's numbers on test; its predictions stay in the directory."""
+    return _short(judge(model, split, "test", directory / "predictions.tsv.gz"))
+
+
+def mean(rows: list[Line]) -> Line:
+    """Mean of every figure over the seeds."""
+    return {name: round(statistics.fmean(row[name] for row in rows), 5) for name in rows[0]}
+
+
+def spread(rows: list[Line], metric: str) -> float | None:
+    """Sample standard deviation over the seeds."""
+    return round(statistics.stdev(row[metric] for row in rows), 5) if len(rows) > 1 else None
+
+
+def _short(line: Line) -> Line:
+    return {name: value for name, value in line.items() if "@" in name or name == "seconds"}
+
+
+if __name__ == "__main__":
+    main()

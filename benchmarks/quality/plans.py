@@ -1,0 +1,92 @@
+"""What is taught by whom on each quality benchmark, with all settings; every one was chosen on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recdistill.errors import ConfigError, nearest
+from recdistill.models import MF, LightGCN, ModelConfig
+from recdistill.objectives import OBJECTIVES, CrossEntropy, SoftLabels
+from recdistill.objectives.base import ObjectiveConfig
+from recdistill.training import Training
+
+__all__ = ["PLANS", "Arm", "Plan", "TrainedTeacher"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTeacher:
+    """A large model that is trained for the benchmark."""
+
+    model: ModelConfig
+    training: Training
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """How the student is trained, with or without a teacher.
+
+    Attributes:
+        objectives: Loss terms; distillation terms read the rankings of the ensemble.
+        training: Parameters of the loop.
+        parameters: Of the student, where this arm needs others (dropout, for example).
+    """
+
+    objectives: tuple[ObjectiveConfig, ...]
+    training: Training
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A benchmark's teachers and student.
+
+    Attributes:
+        baselines: Tuned baselines that are teachers, too.
+        teachers: Further teachers by name.
+        student: The small model.
+        alone: Its best training without a teacher.
+        distilled: Its best training with one.
+        k: Items in a stored ranking.
+    """
+
+    baselines: tuple[str, ...]
+    teachers: Mapping[str, TrainedTeacher]
+    student: ModelConfig
+    alone: Arm
+    distilled: Arm
+    k: int = 100
+
+    def arm(self, method: str) -> Arm:
+        """``alone``, ``auto`` (the best that was found), or one method with its paper's defaults beside the task.
+
+        Raises:
+            ConfigError: There is no such method.
+        """
+        if method in ("alone", "auto"):
+            return self.alone if method == "alone" else self.distilled
+        if method not in OBJECTIVES:
+            raise ConfigError(f"no method is called {method!r}", hint=nearest(method, [*OBJECTIVES, "auto", "alone"]))
+        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.alone.training, self.alone.parameters)
+
+
+_CITEULIKE_TEACHERS = {
+    "mf": TrainedTeacher(
+        MF(dim=400, bias=False, dropout=0.5), Training(batch=256, lr=3e-3, epochs=40, weight_decay=0.1, patience=5)
+    ),
+    "lightgcn": TrainedTeacher(
+        LightGCN(dim=256, layers=2, dropout=0.3),
+        Training(batch=512, lr=5e-3, epochs=40, weight_decay=0.01, patience=5),
+    ),
+}
+_CITEULIKE = Plan(
+    baselines=("ease", "item-knn"),
+    teachers=_CITEULIKE_TEACHERS,
+    student=MF(dim=20, bias=False),
+    alone=Arm((CrossEntropy(),), Training(batch=256, lr=5e-3, epochs=100, weight_decay=0.1)),
+    distilled=Arm((SoftLabels(temperature=1.0),), Training(batch=256, lr=1e-2, epochs=60, weight_decay=0.01)),
+)
+
+PLANS: dict[str, Plan] = {"citeulike-topology": _CITEULIKE, "citeulike-rcekd": _CITEULIKE}
+"""Name of a benchmark to its plan."""
