@@ -18,7 +18,7 @@ _PARTS: tuple[tuple[str, type[Config]], ...] = (
     ("data.cleaning", Cleaning),
     ("teachers", TeacherSpec),
     ("student", StudentSpec),
-    ("student.alone and student.distilled", TrainSpec),
+    ("student.alone, student.distilled and each of student.ablations", TrainSpec),
     ("training", Training),
     ("weight of an objective", Schedule),
     ("evaluate", EvaluateSpec),
@@ -45,8 +45,23 @@ The names are in [Components](components.md). `--set key.key=value` on the comma
 lists go by number, as in `--set teachers.0.k=50`.
 """
 
+_AFTER = {
+    "student": """\
+Two ablations, to see what the text alone and what the rankings alone are worth:
+
+```yaml
+student:
+  ablations:
+    text-only:
+      objectives: [cross-entropy, {type: embedding-hint, teacher: text}]
+    rankings-only:
+      objectives: [cross-entropy, {type: soft-labels, teacher: large}]
+```"""
+}
+"""What stands below the table of a part."""
+
 
 def page() -> str:
     """The page."""
-    parts = [f"## {title}\n\n{prose(config)}\n\n{table(config)}" for title, config in _PARTS]
-    return "\n\n".join([_HEAD.strip(), *parts]) + "\n"
+    parts = [[f"## {title}", prose(config), table(config), _AFTER.get(title, "")] for title, config in _PARTS]
+    return "\n\n".join([_HEAD.strip(), *(text for part in parts for text in part if text)]) + "\n"

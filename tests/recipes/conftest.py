@@ -38,6 +38,11 @@ student:
       - {type: soft-labels, teacher: both, temperature: 1.0}
       - {type: start-from, teacher: large}
     training: {epochs: 2}
+  ablations:
+    start-only:
+      objectives: [cross-entropy, {type: start-from, teacher: large}]
+      parameters: {dropout: 0.1}
+      training: {epochs: 1}
 seeds: [0, 1]
 evaluate: {baselines: [popularity, item-knn], examples: 2}
 """

@@ -28,6 +28,12 @@ def test_a_good_recipe_and_its_defaults() -> None:
     assert [recipe.labels(teacher) for teacher in recipe.teachers] == [False, False, True]
     assert recipe.student.distilled.objectives[0].weight.start == 0.5
     assert recipe.bundle.vectors == "int8"
+    assert list(recipe.student.trainings) == ["alone", "distilled", "start-only"]
+
+
+def test_a_recipe_needs_no_ablation() -> None:
+    start, end = RECIPE.index("  ablations:"), RECIPE.index("seeds:")
+    assert parse_recipe(RECIPE[:start] + RECIPE[end:], PATH).student.ablations == {}
 
 
 @pytest.mark.parametrize(
@@ -42,15 +48,25 @@ def test_a_good_recipe_and_its_defaults() -> None:
         ("id: large", "id: linear", ("films.yaml:11", "two teachers")),
         ("    members: [linear, large]\n", "", ("films.yaml:15", "members go with type: ensemble")),
         ("type: ensemble", "type: ensembel", ("did you mean 'ensemble'?",)),
-        ("seeds: [0, 1]", "seeds: [1, 1]", ("films.yaml:30", "twice")),
-        ("seeds: [0, 1]", "seeds: []", ("films.yaml:30", "seeds")),
+        ("seeds: [0, 1]", "seeds: [1, 1]", ("films.yaml:35", "twice")),
+        ("seeds: [0, 1]", "seeds: []", ("films.yaml:35", "seeds")),
         ("title: films", "title: a/b", ("films.yaml:1", "title")),
         ("title: films", "title: films\ntitle: again", ("films.yaml:2", "stands twice")),
-        ("seeds: [0, 1]", "sedes: [0, 1]", ("films.yaml:30", "did you mean 'seeds'?")),
+        ("seeds: [0, 1]", "sedes: [0, 1]", ("films.yaml:35", "did you mean 'seeds'?")),
         ("weight: 0.5", "weight: {shape: decay}", ("films.yaml:26", "decay", "above 0")),
         ("objectives: [cross-entropy]", "objectives: []", ("films.yaml:22", "objectives")),
         ("objectives: [cross-entropy]", "objectives: [{weight: 1}]", ("type is missing",)),
         ("title: films", "title: [", ("films.yaml", "not valid YAML")),
+        ("start-only:", "a/b:", ("films.yaml:31: student.ablations.a/b", "cannot be called 'a/b'", "llm-only")),
+        ("start-only:", "distilled:", ("films.yaml:31", "called 'distilled' already")),
+        ("start-from, teacher: large}]", "start-from, teacher: larg}]", ("films.yaml:32", "did you mean 'large'?")),
+        ("dropout: 0.1", "dim: 8", ("films.yaml:33: student.ablations.start-only.parameters.dim", "of one size")),
+        ("dropout: 0.1", "dropuot: 0.1", ("films.yaml:33", "did you mean 'dropout'?")),
+        (
+            "[cross-entropy, {type: start",
+            "[cross-entrop, {type: start",
+            ("films.yaml:32", "did you mean 'cross-entropy'?"),
+        ),
     ],
 )
 def test_complaints_name_line_and_nearest_key(old: str, new: str, words: tuple[str, ...]) -> None:

@@ -59,6 +59,34 @@ def test_the_table_has_every_role(finished: tuple[Path, ReportData]) -> None:
     assert data.data.read >= data.data.kept > 0
 
 
+def test_an_ablation_stands_beside_both_students(finished: tuple[Path, ReportData]) -> None:
+    directory, data = finished
+    part = next(row for row in data.rows if row.role == "ablation")
+    assert (part.name, part.part, part.note) == ("student, start-only", "start-only", "taught by large")
+    assert part.seeds == 2
+    whole = next(row for row in data.rows if row.role == "distilled")
+    assert (part.transfer_ratio is None) == (whole.transfer_ratio is None)
+    assert part.overlap is not None
+    assert {curve.term for curve in data.curves if curve.run == "start-only"} == {"loss: cross-entropy", "NDCG@10"}
+    compared = {c.metric for c in data.comparisons if (c.better, c.than) == (part.name, "student alone")}
+    both = ("student distilled", "student alone")
+    assert compared == {"NDCG@10", *(f"NDCG@10/{found.name}" for found in data.slices)}
+    assert compared == {c.metric for c in data.comparisons if (c.better, c.than) == both}
+    tail = next(found for found in data.slices if found.name == "tail")
+    c = next(c for c in data.comparisons if (c.better, c.metric) == (part.name, "NDCG@10/tail"))
+    assert c.difference == pytest.approx(tail.values[part.name] - tail.values["student alone"])
+    assert "Knowledge of start-only alone:" in (directory / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_training_reads_only_the_knowledge_that_it_names(finished: tuple[Path, ReportData], films: Path) -> None:
+    run = Run(load_recipe(films / "films.yaml"), finished[0])
+    known = {kind: [s.name for s in run.knowledge_for(spec)] for kind, spec in run.recipe.student.trainings.items()}
+    assert known == {"alone": [], "distilled": ["teach/large", "teach/both"], "start-only": ["teach/large"]}
+    ablation = run.recipe.student.ablations["start-only"]
+    with_text = ablation.model_copy(update={"parameters": {"text": "linear"}})
+    assert [s.name for s in run.knowledge_for(with_text)] == ["teach/linear", "teach/large"]
+
+
 def test_the_bundle_recommends(finished: tuple[Path, ReportData]) -> None:
     bundle = Bundle.open(finished[0] / "bundle")
     answer = bundle.recommend(["Toy Story (1995)"], n=3)

@@ -16,10 +16,10 @@ import yaml
 
 from ..compression.served import ServedModel
 from ..evaluation import Evaluation, evaluate
-from ..evaluation.bootstrap import compare
 from ..models import RankingModel, load_model
 from ..reports import results as report
 from ..serving import Bundle
+from .comparisons import ALONE, DISTILLED, SERVED, comparisons, shown
 from .teach import load_ranker
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-ALONE, DISTILLED, SERVED = "student alone", "student distilled", "student served"
-_SHOWN = {"ndcg": "NDCG", "hr": "HR", "recall": "Recall", "mrr": "MRR", "map": "MAP", "precision": "Precision"}
 _BEYOND = ("coverage", "gini", "novelty", "diversity")
 _LISTED = 5
 _TIMED = 300
@@ -60,9 +58,9 @@ def measure(run: Run, path: Path) -> None:
     bundle = Bundle.open(run.served.path / "bundle")
     data = report.ReportData(
         title=run.recipe.title,
-        metric=_shown(metric),
+        metric=shown(metric),
         rows=tuple(_row(result, name, role, run, bundle) for name, role in roles.items()),
-        comparisons=tuple(_comparisons(result, roles, metric, run.served.info["seed_index"])),
+        comparisons=tuple(comparisons(result, roles, metric, run.served.info["seed_index"])),
         curves=tuple(_curves(trainings)),
         slices=tuple(_slices(result, roles, metric)),
         examples=tuple(_examples(run, result, main)),
@@ -83,9 +81,8 @@ def _models(
     for spec in reversed(run.recipe.teachers):  # the main teacher first
         if spec.ranks:
             models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
-    for name, kind in ((DISTILLED, "distilled"), (ALONE, "alone")):
-        models[name] = [load_model(stage.path / "model") for stage in trainings[kind]]
-        roles[name] = kind  # type: ignore[assignment]
+    for name, (kind, role) in _trained(run).items():
+        models[name], roles[name] = [load_model(stage.path / "model") for stage in trainings[kind]], role
     models[SERVED], roles[SERVED] = [ServedModel(run.served.path / "bundle")], "served"
     for name in run.recipe.evaluate.baselines:
         if (run.baselines.path / name).exists():
@@ -93,22 +90,29 @@ def _models(
     return models, roles
 
 
+def _trained(run: Run) -> dict[str, tuple[str, report.Role]]:
+    """The student's trainings by name of their row: what the run calls each, and its role."""
+    parts: dict[str, tuple[str, report.Role]] = {
+        f"student, {kind}": (kind, "ablation") for kind in run.recipe.student.ablations
+    }
+    return {DISTILLED: ("distilled", "distilled"), **parts, ALONE: ("alone", "alone")}
+
+
 def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bundle) -> report.Row:
     metric = run.recipe.evaluate.metric
     names = [f"{m}@{k}" for k in result.k for m in ("ndcg", "recall", "hr")]
     intervals = {m: result.interval(m, name) for m in names}
-    transfer = (
-        result.transfer(name, ALONE, metric).ratio if role in ("distilled", "served") and result.teacher else None
-    )
+    taught = role in ("distilled", "ablation", "served") and result.teacher is not None
+    transfer = result.transfer(name, ALONE, metric).ratio if taught else None
     beyond = {f"{m}@{result.k[len(result.k) // 2]}": m for m in _BEYOND}
     lists = {key: result.mean(key, name) for key in beyond}
     parameters = result.parameters[name]
     return report.Row(
         name=name,
         role=role,
-        metrics={_shown(m): found.mean for m, found in intervals.items()}
+        metrics={shown(m): found.mean for m, found in intervals.items()}
         | {k: v for k, v in lists.items() if np.isfinite(v)},
-        intervals={_shown(m): (found.low, found.high) for m, found in intervals.items()},
+        intervals={shown(m): (found.low, found.high) for m, found in intervals.items()},
         seeds=len(result.ranked[name]),
         parameters=parameters,
         bytes=bundle.size_bytes if role == "served" else 4 * parameters,
@@ -116,6 +120,7 @@ def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bun
         transfer_ratio=transfer,
         overlap=None if result.teacher is None or name == result.teacher else result.mean("overlap@10", name),
         note=_note(run, name, role),
+        part=_trained(run)[name][0] if role == "ablation" else "",
     )
 
 
@@ -125,6 +130,9 @@ def _note(run: Run, name: str, role: report.Role) -> str:
     if role == "teacher":
         weights = next(s for s in run.taught if s.name == f"teach/{name}").info.get("weights", {})
         return ", ".join(f"{weight:.2f} {member}" for member, weight in weights.items())
+    if role == "ablation":
+        spec = run.recipe.student.ablations[_trained(run)[name][0]]
+        return "taught by " + (", ".join(s.name.removeprefix("teach/") for s in run.knowledge_for(spec)) or "nobody")
     return ""
 
 
@@ -139,31 +147,11 @@ def _latency(bundle: Bundle, result: Evaluation) -> float:
     return statistics.median(times) * 1e3
 
 
-def _comparisons(result: Evaluation, roles: Mapping[str, str], metric: str, seed: int) -> Iterable[report.Comparison]:
-    pairs = [(DISTILLED, other) for other, role in roles.items() if role in ("alone", "baseline", "teacher")]
-    pairs += [(name, ALONE) for name, role in roles.items() if role == "teacher"]
-    for better, than in pairs:
-        found = result.compare(better, than, metric)
-        yield report.Comparison(
-            better=better, than=than, metric=_shown(metric), difference=found.difference, low=found.low, high=found.high
-        )
-    same_seed = result.values(metric, DISTILLED)[seed]
-    found = compare(result.values(metric, SERVED), same_seed, result.contexts.users)
-    yield report.Comparison(
-        better=SERVED,
-        than=DISTILLED,
-        metric=_shown(metric),
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-    )
-
-
 def _curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
     for kind, stages in trainings.items():
         histories = [stage.info["history"] for stage in stages]
         terms = [f"loss: {name}" for name in histories[0][0]["loss"]] + [
-            _shown(name) for name in _validated(histories[0])
+            shown(name) for name in _validated(histories[0])
         ]
         for term in terms:
             series = [_series(history, term) for history in histories]
@@ -193,7 +181,7 @@ def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
     if term.startswith("loss: "):
         name = term.removeprefix("loss: ")
         return [record["loss"][name] if record["weight"][name] > 0 else np.nan for record in history]
-    return [next((v for k, v in record.get("valid", {}).items() if _shown(k) == term), np.nan) for record in history]
+    return [next((v for k, v in record.get("valid", {}).items() if shown(k) == term), np.nan) for record in history]
 
 
 def _slices(result: Evaluation, roles: Mapping[str, str], metric: str) -> Iterable[report.Slice]:
@@ -274,9 +262,3 @@ def _installed(package: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def _shown(metric: str) -> str:
-    """``ndcg@10`` as people write it: ``NDCG@10``."""
-    name, at, k = metric.partition("@")
-    return f"{_SHOWN.get(name, name)}{at}{k}"

@@ -26,6 +26,9 @@ __all__ = ["Run", "run_recipe"]
 
 log = logging.getLogger("recdistill")
 
+_MEASURED = 2
+"""Raised when more is measured of the same models; what is trained stays."""
+
 
 def run_recipe(recipe: Recipe, directory: str | Path) -> ReportData:
     """Run every stage of a recipe that is not done yet, and write the report.
@@ -149,11 +152,11 @@ class Run:
         return self.stages("baselines", [self.data.key, names], work)
 
     def trained(self, kind: str, seed: int) -> Stage:
-        """The student, ``alone`` or ``distilled``, with one seed."""
-        spec: TrainSpec = getattr(self.recipe.student, kind)
+        """The student with one seed: ``alone``, ``distilled``, or an ablation by its name."""
+        spec = self.recipe.student.trainings[kind]
         training = spec.training.replace(seed=seed)
         model = self.recipe.student.model.replace(**spec.parameters)
-        uses = self._knowledge_for(spec)
+        uses = self.knowledge_for(spec)
 
         def work(path: Path) -> dict[str, Any]:
             from ..training import fit
@@ -171,11 +174,11 @@ class Run:
         student = model.name, model.model_dump(mode="json")
         return self.stages(f"train/{kind}", [self.data.key, student, described, [s.key for s in uses]], work)
 
-    def _knowledge_for(self, spec: TrainSpec) -> list[Stage]:
+    def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read: those it names, or all if a term names none."""
         fields = [type(o).model_fields for o in spec.objectives]
         named = [getattr(o, "teacher", None) for o, f in zip(spec.objectives, fields, strict=True) if "teacher" in f]
-        text = getattr(self.recipe.student.model, "text", None)
+        text = spec.parameters.get("text", getattr(self.recipe.student.model, "text", None))
         if not named and text is None:
             return []
         if None in named or text == "all":
@@ -186,8 +189,9 @@ class Run:
 
     @cached_property
     def trainings(self) -> dict[str, list[Stage]]:
-        """Both trainings with every seed."""
-        return {kind: [self.trained(kind, seed) for seed in self.recipe.seeds] for kind in ("alone", "distilled")}
+        """Alone, distilled and the ablations, each with every seed."""
+        kinds, seeds = self.recipe.student.trainings, self.recipe.seeds
+        return {kind: [self.trained(kind, seed) for seed in seeds] for kind in kinds}
 
     @cached_property
     def served(self) -> Stage:
@@ -217,8 +221,9 @@ class Run:
             measure(self, path / "results.json")
             return {}
 
-        keys = [stage.key for stage in (*trainings["alone"], *trainings["distilled"], *taught, baselines, served)]
-        return self.stages("evaluate", [keys, self.recipe.evaluate.model_dump(mode="json")], work)
+        trained = [stage for stages in trainings.values() for stage in stages]
+        keys = [stage.key for stage in (*trained, *taught, baselines, served)]
+        return self.stages("evaluate", [_MEASURED, keys, self.recipe.evaluate.model_dump(mode="json")], work)
 
     def publish(self, results: Stage) -> None:
         """Put results, report and bundle where people look; what an earlier recipe left there is kept aside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,6 +19,9 @@ from ..teachers import TEACHERS
 from ..training.config import Training
 
 __all__ = ["BundleSpec", "DataSpec", "EvaluateSpec", "Recipe", "StudentSpec", "TeacherSpec", "TrainSpec"]
+
+_SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What names a file, a folder or a teacher."""
 
 
 def _component(table: Components) -> Any:
@@ -71,7 +75,7 @@ class TeacherSpec(Config):
 
     name: ClassVar[str] = "teacher"
 
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="a name for messages, reports and objectives")
+    id: str = Field(pattern=_SLUG, description="a name for messages, reports and objectives")
     type: str
     model: Model | None = Field(None, description="of a recommender")
     objectives: list[Objective] = Field([], description="of a recommender; cross-entropy if empty")
@@ -113,27 +117,55 @@ class TrainSpec(Config):
 
 
 class StudentSpec(Config):
-    """The student, trained twice: alone and with the teachers' knowledge, each with settings of its own."""
+    """The student, trained twice: alone and with the teachers' knowledge, each with settings of its own.
+
+    Ablations are further trainings of it. Each gets only the knowledge that its own objectives name, and the report
+    says for whom this part helps, hurts, or cannot be told from nothing, against the student alone.
+    """
 
     name: ClassVar[str] = "student"
 
     model: Model
     alone: TrainSpec
     distilled: TrainSpec
+    ablations: dict[str, TrainSpec] = Field(
+        {}, description="trainings with part of the knowledge, by name of that part"
+    )
+
+    @property
+    def trainings(self) -> dict[str, TrainSpec]:
+        """All of them by name: ``alone``, ``distilled``, then the ablations in their order."""
+        return {"alone": self.alone, "distilled": self.distilled, **self.ablations}
+
+    @model_validator(mode="after")
+    def _names_of_ablations(self) -> StudentSpec:
+        for name in self.ablations:
+            if not re.fullmatch(_SLUG, name):
+                hint = "use letters, digits and . _ -, as in llm-only"
+                raise ConfigError(f"an ablation cannot be called {name!r}", key=("ablations", name), hint=hint)
+            if name in ("alone", "distilled"):
+                hint = "name it after the knowledge that it gets, as in llm-only"
+                raise ConfigError(f"there is a training called {name!r} already", key=("ablations", name), hint=hint)
+        return self
 
     @model_validator(mode="after")
     def _same_size(self) -> StudentSpec:
-        for kind in ("alone", "distilled"):
-            spec: TrainSpec = getattr(self, kind)
+        for kind, spec in self.trainings.items():
+            place = _place(kind)
             try:
                 self.model.replace(**spec.parameters)
             except ConfigError as error:
-                raise ConfigError(error.what, key=(kind, "parameters", *error.key), hint=error.hint) from None
+                raise ConfigError(error.what, key=(*place, "parameters", *error.key), hint=error.hint) from None
             for size in ("dim", "blocks"):
                 if size in spec.parameters:
-                    key = (kind, "parameters", size)
-                    raise ConfigError("both trainings are of one size", key=key, hint="set it under student.model")
+                    key = (*place, "parameters", size)
+                    raise ConfigError("all trainings are of one size", key=key, hint="set it under student.model")
         return self
+
+
+def _place(kind: str) -> tuple[str, ...]:
+    """Where a training stands under ``student``."""
+    return (kind,) if kind in ("alone", "distilled") else ("ablations", kind)
 
 
 class EvaluateSpec(Config):
@@ -160,7 +192,7 @@ class Recipe(Config):
 
     name: ClassVar[str] = "recipe"
 
-    title: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run directory")
+    title: str = Field(pattern=_SLUG, description="name of the run directory")
     data: DataSpec
     teachers: list[TeacherSpec] = Field(min_length=1)
     student: StudentSpec
@@ -188,11 +220,12 @@ class Recipe(Config):
         return self
 
     def _objectives_fit(self, ids: list[str]) -> None:
-        for index, objective in enumerate(self.student.distilled.objectives):
-            teacher = getattr(objective, "teacher", None)
-            if teacher is not None and teacher not in ids:
-                key = ("student", "distilled", "objectives", str(index), "teacher")
-                raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
+        for kind, spec in self.student.trainings.items():
+            for index, objective in enumerate(spec.objectives):
+                teacher = getattr(objective, "teacher", None)
+                if teacher is not None and teacher not in ids:
+                    key = ("student", *_place(kind), "objectives", str(index), "teacher")
+                    raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
 
     def labels(self, teacher: TeacherSpec) -> bool:
         """Whether a recommender's or ensemble's rankings are stored."""

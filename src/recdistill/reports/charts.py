@@ -27,6 +27,7 @@ _COLOURS = {
     "teacher": "var(--ink)",
     "alone": "var(--muted)",
     "distilled": "var(--accent)",
+    "ablation": "var(--muted)",
     "served": "var(--accent)",
     "baseline": "var(--muted)",
 }
@@ -34,6 +35,7 @@ _SHAPES = {
     "teacher": "diamond",
     "alone": "circle",
     "distilled": "circle",
+    "ablation": "cross",
     "served": "square",
     "baseline": "triangle-up",
 }
@@ -242,7 +244,7 @@ def _domain(values: list[float], margin: float) -> tuple[float, float]:
 
 
 def _short(row: Row) -> str:
-    return _cut(row.name if row.role in ("teacher", "baseline") else ROLES[row.role])
+    return _cut(row.name if row.role in ("teacher", "ablation", "baseline") else ROLES[row.role])
 
 
 def _capital(text: str) -> str:

@@ -9,6 +9,7 @@ from ..files import write_text
 from ..registry import need
 from . import words
 from .charts import charts_of
+from .for_whom import slice_table
 from .results import ReportData
 from .table import comparison_table
 from .verdict import judge
@@ -56,6 +57,7 @@ def render_report(data: ReportData) -> str:
         verdict=judge(data),
         table=comparison_table(data),
         charts=charts_of(data),
+        by_slice=slice_table(data),
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         total=sum(stage.seconds for stage in data.stages if not stage.cached),
         longest=max((stage.seconds for stage in data.stages), default=0.0) or 1.0,

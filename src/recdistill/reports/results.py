@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Interval = tuple[float, float]
-Role = Literal["teacher", "alone", "distilled", "served", "baseline"]
+Role = Literal["teacher", "alone", "distilled", "ablation", "served", "baseline"]
 
 
 class _Part(BaseModel):
@@ -41,7 +41,7 @@ class Row(_Part):
     """One line of the comparison: a model in its role."""
 
     name: str = Field(description="unique, as shown, for example 'SASRec 32, distilled'")
-    role: Role = Field(description="'alone' and 'distilled' are the same student; 'served' is its bundle")
+    role: Role = Field(description="'alone', 'distilled' and 'ablation' are the same student; 'served' is its bundle")
     metrics: dict[str, float] = Field(description="mean over contexts and seeds by name, for example 'NDCG@10'")
     intervals: dict[str, Interval] = Field({}, description="95 % interval of each mean")
     seeds: int = Field(1, ge=1, description="trainings that the mean is over")
@@ -52,6 +52,7 @@ class Row(_Part):
     transfer_interval: Interval | None = None
     overlap: float | None = Field(None, description="share of the teacher's top 10 that is in this model's top 10")
     note: str = ""
+    part: str = Field("", description="of an ablation: name of the part of the knowledge that it got")
 
 
 class Comparison(_Part):
@@ -59,10 +60,20 @@ class Comparison(_Part):
 
     better: str = Field(description="name of a row")
     than: str = Field(description="name of another row")
-    metric: str
+    metric: str = Field(description="'NDCG@10', or 'NDCG@10/tail' in a slice")
     difference: float
     low: float
     high: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the interval lies on one side of zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    @property
+    def slice(self) -> str:
+        """Name of the slice that it is about; empty: all test contexts."""
+        return self.metric.partition("/")[2]
 
 
 class Curve(_Part):
@@ -140,7 +151,7 @@ class ReportData(_Part):
     metric: str = Field("NDCG@10", description="the metric of verdict and charts")
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...] = Field(
-        (), description="paired, at least distilled against alone and baselines"
+        (), description="paired, at least distilled against alone and baselines; also in slices"
     )
     curves: tuple[Curve, ...] = ()
     slices: tuple[Slice, ...] = ()
@@ -156,12 +167,19 @@ class ReportData(_Part):
             return max(rows, key=lambda row: row.metrics[self.metric], default=None)
         return rows[0] if rows else None
 
-    def comparison(self, better: Row, than: Row) -> Comparison | None:
-        """The paired difference of two rows on the metric, if it was computed, either way round."""
+    def comparison(self, better: Row, than: Row, part: str = "") -> Comparison | None:
+        """The paired difference of two rows on the metric, if it was computed, either way round.
+
+        Args:
+            better: The row that is reduced by the other.
+            than: The other.
+            part: Name of a slice, or empty for all test contexts.
+        """
+        metric = f"{self.metric}/{part}" if part else self.metric
         for c in self.comparisons:
-            if c.metric == self.metric and (c.better, c.than) == (better.name, than.name):
+            if c.metric == metric and (c.better, c.than) == (better.name, than.name):
                 return c
-            if c.metric == self.metric and (c.than, c.better) == (better.name, than.name):
+            if c.metric == metric and (c.than, c.better) == (better.name, than.name):
                 return Comparison(
                     better=c.than, than=c.better, metric=c.metric, difference=-c.difference, low=-c.high, high=-c.low
                 )

@@ -13,6 +13,7 @@ ROLES = {
     "teacher": "teacher",
     "alone": "student alone",
     "distilled": "distilled",
+    "ablation": "ablation",
     "served": "as served",
     "baseline": "baseline",
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["console_table"]
 
-_STYLES = {"distilled": "bold cyan", "served": "cyan"}
+_STYLES = {"distilled": "bold cyan", "ablation": "dim", "served": "cyan"}
 
 
 _LEFT_OUT = ("Parameters", "Overlap")

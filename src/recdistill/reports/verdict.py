@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import words
+from .for_whom import notes
 from .results import Comparison, ReportData, Row
 
 __all__ = ["Fact", "Verdict", "judge"]
@@ -64,14 +65,14 @@ def judge(data: ReportData) -> Verdict:
 def _sentence(data: ReportData, distilled: Row, alone: Row, gain: Comparison) -> tuple[str, Tone]:
     share = words.signed_percent(_relative(gain.difference, alone, data))
     baseline = data.of_role("baseline")
-    if _sign(gain) < 0:
+    if gain.sign < 0:
         return (
             f"Distillation hurts here: the student is worse than the same student alone ({share} {data.metric}).",
             "bad",
         )
-    if _sign(gain) == 0:
+    if gain.sign == 0:
         return f"No gain that can be told from chance: distilled and alone differ by {share} {data.metric}.", "mixed"
-    if baseline is not None and _sign(_difference(data, distilled, baseline)) < 0:
+    if baseline is not None and _difference(data, distilled, baseline).sign < 0:
         return (
             f"Distillation helps ({share} {data.metric} over the student alone), but {baseline.name} is still better.",
             "mixed",
@@ -103,7 +104,7 @@ def _gain_fact(data: ReportData, gain: Comparison, alone: Row, distilled: Row) -
     note = (
         f"{data.metric}, {seeds}, {words.INTERVAL} {low} to {high}" if known else f"{data.metric}, {seeds}, no interval"
     )
-    tone: Tone = "good" if _sign(gain) > 0 else "bad" if _sign(gain) < 0 else "mixed"
+    tone: Tone = "good" if gain.sign > 0 else "bad" if gain.sign < 0 else "mixed"
     return Fact("Gain over alone", words.signed_percent(_relative(gain.difference, alone, data)), note, tone)
 
 
@@ -140,7 +141,7 @@ def _baseline(data: ReportData, distilled: Row) -> list[Fact]:
     if baseline is None:
         return []
     lead = _difference(data, distilled, baseline)
-    tone: Tone = "good" if _sign(lead) > 0 else "bad" if _sign(lead) < 0 else "mixed"
+    tone: Tone = "good" if lead.sign > 0 else "bad" if lead.sign < 0 else "mixed"
     value = words.signed_percent(_relative(lead.difference, baseline, data))
     return [
         Fact(
@@ -180,8 +181,8 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
     for row in baselines:
         lead = _difference(data, distilled, row)
-        if _sign(lead) <= 0:
-            verb = "beats" if _sign(lead) < 0 else "cannot be told from"
+        if lead.sign <= 0:
+            verb = "beats" if lead.sign < 0 else "cannot be told from"
             found.append(f"{row.name} {verb} the distilled student: a model without any distillation would do as well.")
     if not baselines:
         found.append("No baseline was measured: item-kNN or EASE may be better than all of this.")
@@ -193,7 +194,7 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
         loss = _relative(_difference(data, served, distilled).difference, distilled, data)
         if loss < -0.01:
             found.append(f"The served bundle loses {words.percent(-loss, 1)} of {data.metric}; try float16.")
-    return found
+    return [*found, *notes(data)]
 
 
 def _difference(data: ReportData, better: Row, than: Row) -> Comparison:
@@ -203,11 +204,6 @@ def _difference(data: ReportData, better: Row, than: Row) -> Comparison:
         return known
     plain = better.metrics[data.metric] - than.metrics[data.metric]
     return Comparison(better=better.name, than=than.name, metric=data.metric, difference=plain, low=plain, high=plain)
-
-
-def _sign(difference: Comparison) -> int:
-    """1 or -1 if the interval lies on one side of zero, else 0."""
-    return int(difference.low > 0) - int(difference.high < 0)
 
 
 def _relative(difference: float, base: Row, data: ReportData) -> float:
