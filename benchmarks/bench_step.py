@@ -90,7 +90,7 @@ def naive(split: Split) -> Callable[[int], float]:
         start = time.perf_counter()
         for step in loader.epoch(seed, 1):
             table = model.table()
-            loss = functional.cross_entropy(model.hidden(step.batch, table) @ table.T, step.batch.labels)
+            loss = functional.cross_entropy(model.hidden(step.batch, table) @ table.T, step.batch.labels[:, 0])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip)

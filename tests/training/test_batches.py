@@ -61,6 +61,7 @@ def test_steps_hold_the_events(lengths: list[int], seed: int) -> None:
     labels = []
     for step in loader(train).epoch(seed, 1):
         batch, own = step.batch, step.batch.labels[:, 0]
+        assert batch.labels.dtype == torch.int64
         places = batch.inputs.reshape(-1)[batch.at]
         assert torch.equal(places, own - 1)  # the item before, as items count up
         assert int((batch.inputs < train.n_events).sum()) == len(batch.at)  # everything else is padding

@@ -158,7 +158,7 @@ class Loader:
             users=torch.from_numpy(cut.rows),
             inputs=torch.from_numpy(inputs),
             at=torch.from_numpy(np.flatnonzero(real)),
-            labels=torch.from_numpy(np.where(at_end, -1, train.items[event])[:, None]),
+            labels=torch.from_numpy(np.where(at_end, -1, train.items[event].astype(np.int64))[:, None]),
             weights=torch.from_numpy(np.where(at_end, np.float32(0), weights)[:, None]),
         ), np.where(at_end, train.n_events + row, following)
 
