@@ -19,6 +19,7 @@ class NaiveScores:
     """Of a matrix float ``[n, n_items]``."""
 
     matrix: Tensor
+    exact: bool = True
 
     @property
     def n_items(self) -> int:

@@ -68,7 +68,7 @@ class NaiveSampled(NaiveScores):
 
     def __init__(self, matrix: Tensor, labels: Tensor, drawn: Tensor) -> None:
         super().__init__(matrix)
-        self.labels, self.drawn = labels, drawn
+        self.labels, self.drawn, self.exact = labels, drawn, False
 
     def logsumexp(self, temperature: float = 1.0, without: Tensor | None = None) -> Tensor:
         rows = []

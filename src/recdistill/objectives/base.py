@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import torch
@@ -27,6 +27,9 @@ class Scores(Protocol):
     Objectives ask for the few numbers they need. The catalogue-wide matrix behind them lives in bounded chunks, is
     differentiated by hand and shared by all objectives (see ``training/head.py``), so a further objective costs little.
     """
+
+    exact: bool
+    """Whether the softmax is over the whole catalogue, not estimated from a sample."""
 
     @property
     def n_items(self) -> int:
@@ -74,17 +77,20 @@ class TeacherRankings:
         logp: float ``[n, k]``, log-probabilities at temperature 1, descending.
         tails: Temperature to float ``[n]``: log Σ exp(logp / T) over the items that are not listed.
         confidence: float ``[n]`` in [0, 1]; 0 where the teacher did not answer.
+        derived: What was computed from the above for all positions at once, ``[n, ..]`` each, by any hashable name.
     """
 
     items: Tensor
     logp: Tensor
     tails: Mapping[float, Tensor]
     confidence: Tensor
+    derived: dict[Hashable, tuple[Tensor, ...]] = field(default_factory=dict)
 
     def rows(self, part: slice) -> TeacherRankings:
         """Some of the positions."""
         tails = {temperature: tail[part] for temperature, tail in self.tails.items()}
-        return TeacherRankings(self.items[part], self.logp[part], tails, self.confidence[part])
+        derived = {name: tuple(value[part] for value in values) for name, values in self.derived.items()}
+        return TeacherRankings(self.items[part], self.logp[part], tails, self.confidence[part], derived)
 
     def to(self, device: torch.device) -> TeacherRankings:
         """The same on another device."""
@@ -162,6 +168,12 @@ class ScoreObjective(Objective):
 
     dense: bool = True
     """False if it asks for nothing but ``of``: then the catalogue-wide scores are not computed for it."""
+
+    def look_ahead(self, targets: Targets) -> None:
+        """Derive at once, from the targets of a whole step, what :meth:`loss` needs at each part of its positions.
+
+        What is kept in :attr:`TeacherRankings.derived` comes along when the positions are divided.
+        """
 
     @abstractmethod
     def loss(self, scores: Scores, targets: Targets) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from .base import Targets, TeacherRankings
 from .lists import NEVER, ListConfig, RankingsObjective, Scene
 from .lists.weights import Trust
 
@@ -53,28 +54,67 @@ class SoftLabelsLoss(RankingsObjective):
     def temperatures(self) -> tuple[float, ...]:
         return (self.config.temperature,)
 
+    def look_ahead(self, targets: Targets) -> None:
+        self._told(targets.rankings[self.teacher or ""])
+
     def compared(self, scene: Scene) -> Tensor:
-        t = self.config.temperature
-        return t * t * kl(*distributions(scene, t, self.config.k, self.config.tail))
+        t, scores = self.config.temperature, scene.scores
+        p, rest, negentropy, listed = self._told(scene.known)
+        own = scores.of(scene.known.items[:, : p.shape[1]]) / t
+        if not self.config.tail:
+            whole = own.masked_fill(listed < 0, NEVER).logsumexp(dim=1)
+        else:
+            others = scores.logsumexp(t, without=listed)
+            negentropy = negentropy - rest * others
+            if scores.exact:
+                whole = scores.logsumexp(t)
+            else:  # what is listed need not be estimated
+                whole = torch.logaddexp(own.masked_fill(listed < 0, NEVER).logsumexp(dim=1), others)
+        return t * t * (negentropy - (p * own).sum(1) + whole)
+
+    @torch.no_grad()
+    def _told(self, known: TeacherRankings) -> tuple[Tensor, ...]:
+        """The teacher's side: p ``[n, k]``, p of the rest ``[n]``, Σ p log p ``[n]``, listed items ``[n, k]`` or -1."""
+        config = self.config
+        name = (config.name, config.temperature, config.k, config.tail)
+        if name not in known.derived:
+            logp, absent = told(known, config.temperature, config.k, config.tail)
+            p = logp.exp()
+            negentropy = (p * logp).sum(1)
+            p, rest = p[:, : absent.shape[1]].masked_fill(absent, 0), p[:, absent.shape[1] :].sum(1)
+            items = known.items[:, : absent.shape[1]]
+            known.derived[name] = p, rest, negentropy, items.masked_fill(absent, -1) if absent.any() else items
+        return known.derived[name]
 
 
-def distributions(scene: Scene, temperature: float, k: int | None = None, tail: bool = True) -> tuple[Tensor, Tensor]:
-    """Teacher's and student's log-probabilities of the first ``k`` listed items and, if wanted, of the rest.
+def told(known: TeacherRankings, temperature: float, k: int | None, tail: bool) -> tuple[Tensor, Tensor]:
+    """The teacher's log-probabilities, and where the list has no item.
 
     Returns:
-        Two float ``[n, k]`` or ``[n, k + 1]``, the rest in the last column; ``NEVER`` or less where there is no item.
+        Float ``[n, k]``, or ``[n, k + 1]`` with the rest in the last column, ``NEVER`` or less where there is no item;
+        and bool ``[n, k]``.
     """
-    known, t, k = scene.known, temperature, k or scene.known.items.shape[1]
-    items, absent = known.items[:, :k], known.logp[:, :k].isinf()
-    teacher = (known.logp[:, :k] / t).masked_fill(absent, NEVER)
-    student = (scene.scores.of(items) / t).masked_fill(absent, NEVER)
+    t, k = temperature, k or known.items.shape[1]
+    absent = known.logp[:, :k].isinf()
+    logp = (known.logp[:, :k] / t).masked_fill(absent, NEVER)
     if tail:
         dropped = torch.logsumexp(known.logp[:, k:] / t, dim=1)
-        teacher_tail = torch.logaddexp(known.tails[t], dropped).clamp_min(NEVER)
-        student_tail = scene.scores.logsumexp(t, without=items.masked_fill(absent, -1))
-        teacher = torch.cat([teacher, teacher_tail[:, None]], dim=1)
-        student = torch.cat([student, student_tail[:, None]], dim=1)
-    return torch.log_softmax(teacher, dim=1), torch.log_softmax(student, dim=1)
+        rest = torch.logaddexp(known.tails[t], dropped).clamp_min(NEVER)
+        logp = torch.cat([logp, rest[:, None]], dim=1)
+    return torch.log_softmax(logp, dim=1), absent
+
+
+def distributions(scene: Scene, temperature: float, k: int | None = None) -> tuple[Tensor, Tensor]:
+    """Teacher's and student's log-probabilities of the first ``k`` listed items and of the rest.
+
+    Returns:
+        Two float ``[n, k + 1]``, the rest in the last column; ``NEVER`` or less where there is no item.
+    """
+    teacher, absent = told(scene.known, temperature, k, tail=True)
+    items = scene.known.items[:, : absent.shape[1]]
+    student = (scene.scores.of(items) / temperature).masked_fill(absent, NEVER)
+    rest = scene.scores.logsumexp(temperature, without=items.masked_fill(absent, -1))
+    return teacher, torch.log_softmax(torch.cat([student, rest[:, None]], dim=1), dim=1)
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -47,6 +47,8 @@ class SampledChunk(Chunk):
     http://proceedings.mlr.press/r4/bengio03a.html).
     """
 
+    exact = False
+
     def __init__(
         self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor, *, negatives: Negatives
     ) -> None:

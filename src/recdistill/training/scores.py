@@ -38,6 +38,8 @@ class Chunk:
         labels: int64 ``[n, m]``, -1 for none.
     """
 
+    exact = True
+
     def __init__(self, hidden: Tensor, table: Tensor, bias: Tensor | None, labels: Tensor) -> None:
         self.hidden, self.table, self.bias, self.labels = hidden, table, bias, labels
         self.n_items = len(table)
@@ -128,8 +130,12 @@ class FullChunk(Chunk):
             whole = self._whole(temperature)
             if without is None:
                 return whole.requires_grad_()
-            items = without.clamp_min(0)
-            shares = self._shares(temperature, items).masked_fill_(without < 0, 0.0)
+            absent = without < 0
+            if absent.any():
+                items = without.clamp_min(0)
+                shares = self._shares(temperature, items).masked_fill_(absent, 0.0)
+            else:
+                items, shares = without, self._shares(temperature, without)
             rest = (1 - shares.sum(1)).clamp_min_(LEAST)
             leaf = (whole + rest.log()).requires_grad_()
         self.rests.append(_Rest(temperature, items, shares, rest, leaf))
@@ -204,10 +210,9 @@ class FullChunk(Chunk):
         half = factors.pop(self.base / 2, None)
         if half is not None:  # (half · softmax + whole) · softmax, where the scores were: they have served
             softmax = self._softmax(self.base)
-            part = torch.mul(softmax, (half / self.length.square())[:, None], out=self.scores)
-            if self.base in factors:
-                part += factors.pop(self.base)[:, None]
-            parts.append(part.mul_(softmax))
+            half = (half / self.length.square())[:, None]
+            whole = factors.pop(self.base, torch.zeros_like(self.length))[:, None]
+            parts.append(torch.addcmul(whole, softmax, half, out=self.scores).mul_(softmax))
         parts += [self._softmax(temperature).mul_(factor[:, None]) for temperature, factor in factors.items()]
         dense = parts[0]
         for part in parts[1:]:
@@ -224,8 +229,17 @@ class FullChunk(Chunk):
             if rest.leaf.grad is not None:
                 factor = rest.leaf.grad / (rest.temperature * rest.share)
                 factors[rest.temperature] = factors.get(rest.temperature, 0) + factor
-                entries.append((rest.items, rest.shares * -factor[:, None]))
+                _add_entries(entries, rest.items, rest.shares, -factor)
         return factors, entries
+
+
+def _add_entries(entries: list[tuple[Tensor, Tensor]], items: Tensor, values: Tensor, factor: Tensor) -> None:
+    """Add ``values · factor`` ``[n, k] · [n]`` at some items; to entries of the very same items where there are any."""
+    for others, known in entries:
+        if others.data_ptr() == items.data_ptr() and others.shape == items.shape and others.stride() == items.stride():
+            known.addcmul_(values, factor[:, None])
+            return
+    entries.append((items, values * factor[:, None]))
 
 
 @dataclass(slots=True)

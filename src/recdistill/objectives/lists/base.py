@@ -50,8 +50,8 @@ class RankingsObjective(ScoreObjective):
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         scene = Scene(scores, targets.rankings[self.teacher or ""], targets, self.popularity)
         with torch.no_grad():
-            answered = scene.known.confidence * (scene.lengths[:, 0] > 0)
-            believed = answered * trusted(self.trust, scene, self.trust_scale)
+            answered = scene.known.confidence * ~scene.known.logp[:, 0].isneginf()
+            believed = answered if self.trust == "all" else answered * trusted(self.trust, scene, self.trust_scale)
         return believed * self.compared(scene)
 
     @abstractmethod
