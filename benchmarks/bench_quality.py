@@ -42,8 +42,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     split = load(args.bench)
     school = School(split, PLANS[args.bench])
-    teacher = judged(school.teacher, split, school.rankings.path.parent)
     best = ranked(school.teacher, split, "test")
+    teacher = judged(school.teacher, split, school.rankings.path.parent) | sliced(best, split)
     arms = {"alone": school.plan.arm("alone"), "distilled": school.plan.arm(args.method)}
     rows: dict[str, list[Line]] = {}
     for name, arm in arms.items():
@@ -55,6 +55,7 @@ def main() -> None:
     metric = split.select
     ratio = transfer_ratio(mean(rows["distilled"])[metric], mean(rows["alone"])[metric], teacher[metric])
     line = {
+        "bench": "quality",
         "benchmark": args.bench,
         "method": args.method,
         "seeds": args.seeds,
@@ -78,16 +79,21 @@ def measured(student: Student, split: BenchmarkSplit, teacher: np.ndarray[Any, A
     """The referee's figures of a student on test, its slices, and how many of its first 10 items the teacher has."""
     path = student.directory / "test.json"
     if not path.exists():
-        line = judged(student.model, split, student.directory)
         own = ranked(student.model, split, "test")
-        parts = slices(split, split.test)
-        deepest = split.cutoffs[-1]
-        for name in ("head", "tail"):
-            targets = split.test.targets.keep(parts[name].targets)
-            line[f"{name}_recall@{deepest}"] = float(np.nanmean(metric_values(own, targets, f"recall@{deepest}")))
+        line = judged(student.model, split, student.directory) | sliced(own, split)
         line["overlap@10"] = float(overlap(own, teacher, 10).mean())
         write_json(path, line | {"seconds": round(student.seconds, 1)})
     return dict(read_json(path))
+
+
+def sliced(best: np.ndarray[Any, Any], split: BenchmarkSplit) -> Line:
+    """Recall of the targets that are popular and of those that are not, in the longest lists that are judged."""
+    parts, metric = slices(split, split.test), f"recall@{split.cutoffs[-1]}"
+    kept = {name: split.test.targets.keep(parts[name].targets) for name in ("head", "tail")}
+    return {
+        f"{name}_{metric}": round(float(np.nanmean(metric_values(best, targets, metric))), 5)
+        for name, targets in kept.items()
+    }
 
 
 def judged(model: RankingModel, split: BenchmarkSplit, directory: Path) -> Line:

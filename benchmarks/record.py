@@ -1,4 +1,7 @@
-"""Run one benchmark, show what it prints, and keep its last line: ``python benchmarks/record.py NAME``."""
+"""Run one benchmark, show what it prints, and keep its last line: ``python benchmarks/record.py NAME``.
+
+Variables of make (``BENCH=…``, ``METHOD=…``, ``SEEDS=…``) reach it through the environment.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def main(name: str) -> int:
             print(text, end="", flush=True)
             line = text.strip() or line
     if line.startswith("{"):  # a missed target is kept too
-        write_json(HERE / "results" / f"{name}.json", json.loads(line))
+        found = json.loads(line)
+        # a benchmark of many data sets and methods has a file for each
+        file = f"{name}/{found['benchmark']}-{found['method']}" if "method" in found else name
+        write_json(HERE / "results" / f"{file}.json", found)
         subprocess.run([sys.executable, str(HERE.parent / "docs" / "generate.py")], check=True)
     return process.returncode
 

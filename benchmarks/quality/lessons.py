@@ -91,7 +91,7 @@ class School:
 
     def student(self, arm: Arm, seed: int) -> Student:
         """Train the student, or find it trained."""
-        training = arm.training.replace(seed=seed)
+        training = arm.training.replace(seed=seed, metric=self.split.select)
         model = self.plan.student.replace(**arm.parameters)
         taught = any("teacher" in type(objective).model_fields for objective in arm.objectives)
         known = Knowledge((self.rankings,) if taught else ())

@@ -8,7 +8,7 @@ from typing import Any
 
 from recdistill.errors import ConfigError, nearest
 from recdistill.models import MF, LightGCN, ModelConfig
-from recdistill.objectives import OBJECTIVES, CrossEntropy, SoftLabels
+from recdistill.objectives import OBJECTIVES, CrossEntropy, HardLabels
 from recdistill.objectives.base import ObjectiveConfig
 from recdistill.training import Training
 
@@ -68,7 +68,7 @@ class Plan:
             return self.alone if method == "alone" else self.distilled
         if method not in OBJECTIVES:
             raise ConfigError(f"no method is called {method!r}", hint=nearest(method, [*OBJECTIVES, "auto", "alone"]))
-        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.alone.training, self.alone.parameters)
+        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.distilled.training, self.distilled.parameters)
 
 
 _CITEULIKE_TEACHERS = {
@@ -80,12 +80,13 @@ _CITEULIKE_TEACHERS = {
         Training(batch=512, lr=5e-3, epochs=40, weight_decay=0.01, patience=5),
     ),
 }
+_SHORT = Training(epochs=40, patience=10, lr_decay="cosine")
 _CITEULIKE = Plan(
     baselines=("ease", "item-knn"),
     teachers=_CITEULIKE_TEACHERS,
     student=MF(dim=20, bias=False),
-    alone=Arm((CrossEntropy(),), Training(batch=256, lr=5e-3, epochs=100, weight_decay=0.1)),
-    distilled=Arm((SoftLabels(temperature=1.0),), Training(batch=256, lr=1e-2, epochs=60, weight_decay=0.01)),
+    alone=Arm((CrossEntropy(),), _SHORT.replace(batch=256, lr=3e-2, weight_decay=0.3), {"dropout": 0.3}),
+    distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
 )
 
 PLANS: dict[str, Plan] = {"citeulike-topology": _CITEULIKE, "citeulike-rcekd": _CITEULIKE}

@@ -19,9 +19,9 @@ from .predictions import metrics, ranked
 from .splits import load
 
 GRID: dict[str, tuple[float, ...]] = {
-    "lr": (3e-3, 1e-2, 3e-2, 1e-1),
-    "weight_decay": (0.0, 0.01, 0.1, 0.3, 1.0),
+    "weight_decay": (0.0, 0.01, 0.1, 0.3, 1.0, 3.0),
     "dropout": (0.0, 0.1, 0.3, 0.5),
+    "lr": (3e-3, 1e-2, 2e-2, 3e-2, 1e-1),
     "batch": (64, 256, 1024),
 }
 """The same for both arms: parameters of the loop, and the student's dropout."""
