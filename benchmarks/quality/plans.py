@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recdistill.errors import ConfigError, nearest
-from recdistill.models import MF, LightGCN, ModelConfig
+from recdistill.models import FISM, MF, LightGCN, ModelConfig
 from recdistill.objectives import OBJECTIVES, CrossEntropy, HardLabels
 from recdistill.objectives.base import ObjectiveConfig
 from recdistill.training import Training
@@ -85,9 +85,22 @@ _CITEULIKE = Plan(
     baselines=("ease", "item-knn"),
     teachers=_CITEULIKE_TEACHERS,
     student=MF(dim=20, bias=False),
-    alone=Arm((CrossEntropy(),), _SHORT.replace(batch=256, lr=3e-2, weight_decay=0.3), {"dropout": 0.3}),
+    alone=Arm((CrossEntropy(),), _SHORT.replace(batch=256, lr=1e-1, weight_decay=0.3), {"dropout": 0.3}),
     distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
 )
 
-PLANS: dict[str, Plan] = {"citeulike-topology": _CITEULIKE, "citeulike-rcekd": _CITEULIKE}
+_ALKDREC = Plan(
+    baselines=("item-knn", "ease"),
+    teachers={},
+    student=FISM(dim=10, max_length=50, dropout=0.0),
+    alone=Arm((CrossEntropy(),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.1), {"dropout": 0.1}),
+    distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.01)),
+)
+
+PLANS: dict[str, Plan] = {
+    "citeulike-topology": _CITEULIKE,
+    "citeulike-rcekd": _CITEULIKE,
+    "alkdrec-ml": _ALKDREC,
+    "alkdrec-games": _ALKDREC,
+}
 """Name of a benchmark to its plan."""
