@@ -27,7 +27,10 @@ Ranked = npt.NDArray[np.int32]
 
 
 def ranked(model: RankingModel, split: BenchmarkSplit, part: Part, depth: int = DEPTH) -> Ranked:
-    """The best items of every context of a part, without those that the protocol masks.
+    """The best items of every context of a part, without its history and those that the protocol masks.
+
+    The referee of ``amazon-beauty`` would count a target that is also in the history; such a one is never found here,
+    which loses a few hits and can only make our numbers smaller.
 
     Args:
         model: For the split's catalogue.

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import recdistill.evaluation as evaluation
@@ -11,8 +14,22 @@ from recdistill.data.dataset import Contexts, Split
 from recdistill.errors import ConfigError, MissingExtraError
 from recdistill.evaluation import Evaluation, evaluate, metric_values, rank, tune_baselines
 from recdistill.evaluation.slices import head_items
-from recdistill.models import EASE, MF, ItemKNN, Popularity
+from recdistill.models import EASE, MF, ItemKNN, ModelConfig, Popularity, RankingModel
 from tests.synthetic import tiny_split
+
+
+class Repeats(RankingModel):
+    """Recommends the history."""
+
+    config, n_items, n_users = ModelConfig(), tiny_split().n_items, 0
+
+    def score(self, contexts: Contexts) -> npt.NDArray[np.float32]:
+        scores = np.zeros((len(contexts), self.n_items), np.float32)
+        scores[contexts.history.row_of_event(), contexts.history.items] = 1
+        return scores
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        return {}
 
 
 @cache
@@ -37,6 +54,21 @@ def test_means_are_those_of_the_metric_on_the_ranked_lists() -> None:
     np.testing.assert_array_equal(found().values("ndcg@10", "popular"), expected[None])
     assert found().mean("ndcg@10", "popular") == expected.mean()
     assert found().interval("ndcg@10", "popular").mean == expected.mean()
+
+
+def test_what_was_seen_before_is_no_way_to_be_right(caplog: pytest.LogCaptureFixture) -> None:
+    """Half of the targets are repeats; a model that repeats the history must not find them."""
+    split = tiny_split()
+    targets = split.test.history.last(1).concat(split.test.targets)
+    again = replace(split, test=replace(split.test, targets=targets))
+    hidden = evaluate(Repeats(), again, k=(1,))
+    n = sum(int(item) in again.test.history[row] for row in range(len(targets)) for item in targets[row])
+    assert hidden.mean("hr@1") < 0.2
+    assert n >= len(targets)
+    assert f"{n} of {targets.n_events} test targets are in the history" in caplog.text
+    caplog.clear()
+    assert evaluate(Repeats(), again, k=(20,), exclude_history=False).mean("hr@20") > 0.8
+    assert not caplog.text
 
 
 def test_every_seed_keeps_its_values() -> None:

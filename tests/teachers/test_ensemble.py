@@ -114,11 +114,23 @@ def test_several_targets_and_few_contexts() -> None:
     assert weights == (1.0,)
 
 
-def test_a_target_seen_before_is_still_ranked() -> None:
-    contexts = replace(contexts_of([[1, 2]]), targets=Sequences.from_lists([[1]]))
+def test_targets_seen_before_tell_nothing_where_the_history_is_hidden() -> None:
+    contexts = replace(contexts_of([[1, 2], [0], [3]]), targets=Sequences.from_lists([[1], [0, 3], [3, 1, 2]]))
     data = Validation.of(contexts, 10, 1, hidden=True)
-    allowed = data.allowed(_tensor(np.zeros((1, 4), np.float32)))
-    assert allowed.tolist() == [[0.0, 0.0, -np.inf, 0.0]]
+    assert (data.rows.tolist(), data.targets.tolist()) == ([0, 1, 1], [3, 1, 2])
+    allowed = data.allowed(_tensor(np.zeros((2, 4), np.float32)))
+    assert allowed.tolist() == [[-np.inf, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, -np.inf]]
+    assert Validation.of(contexts, 10, 1, hidden=False).targets.tolist() == [1, 0, 3, 3, 1, 2]
+    with pytest.raises(TeacherError, match="no validation targets"):
+        Validation.of(contexts.take([0]), 10, 1, hidden=True)
+
+
+def test_repeats_among_the_targets_do_not_move_the_fusion() -> None:
+    repeated = replace(SPLIT.valid, targets=SPLIT.valid.history.last(1).concat(SPLIT.valid.targets))
+    members = {"knn": ItemKNN().build(SPLIT), "popularity": Popularity().build(SPLIT)}
+    with_them, without = Ensemble.fit(members, repeated), Ensemble.fit(members, SPLIT.valid)
+    assert with_them.weights == without.weights
+    assert with_them.temperatures == without.temperatures
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:

@@ -121,6 +121,12 @@ class Contexts:
         index = np.asarray(rows, dtype=np.int64)
         return Contexts(self.users[index], self.history.take(index), self.targets.take(index))
 
+    def repeated(self) -> npt.NDArray[np.bool_]:
+        """Which targets are in the history of their own context: bool ``[targets.n_events]``."""
+        width = 1 + int(max(self.history.items.max(initial=0), self.targets.items.max(initial=0)))
+        seen, wanted = (rows.row_of_event() * width + rows.items for rows in (self.history, self.targets))
+        return np.isin(wanted, seen)
+
 
 @dataclass(frozen=True, eq=False)
 class Split:

@@ -28,10 +28,10 @@ def rank(
 
     Args:
         model: Any ranking model; a :class:`VectorModel` is faster, its scores are one matrix product.
-        contexts: What is asked. Targets matter only for ``exclude_history``.
+        contexts: What is asked. Targets are not looked at: what counts as right must not choose the candidates.
         k: Length of the lists, at least 1.
-        exclude_history: Do not recommend an item of the context's history, unless it is also one of its targets
-            (a repeat that counts as right must stay possible).
+        exclude_history: Do not recommend an item of the context's history, as a bundle does not. A target that is
+            in the history can then not be found; False is for data in which people come back to the same items.
         block: Contexts scored at a time; None: as many as fit in 64 MB of scores.
 
     Returns:
@@ -82,11 +82,8 @@ class _Scorer:
 
 
 def _hidden(contexts: Contexts, width: int) -> Tensor:
-    """Flat places, in rows of ``width``, of the history's items that are no targets."""
-    history, targets = contexts.history, contexts.targets
-    places = history.row_of_event() * width + history.items
-    wanted = targets.row_of_event() * width + targets.items
-    return torch.from_numpy(places[~np.isin(places, wanted)])
+    """Flat places, in rows of ``width``, of the history's items."""
+    return torch.from_numpy(contexts.history.row_of_event() * width + contexts.history.items)
 
 
 def _best(scores: Tensor, k: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from .ranking import rank
 from .slices import SLICES, Slice, slices
 
 __all__ = ["Evaluation", "evaluate"]
+
+log = logging.getLogger("recdistill")
 
 Values = npt.NDArray[np.float64]
 Items = npt.NDArray[np.int32]
@@ -51,7 +54,8 @@ def evaluate(
         k: Cut-offs.
         teacher: Name of the one among ``models`` with which the others are compared, or a model, which is then added
             under the name ``"teacher"``.
-        exclude_history: See :func:`rank`.
+        exclude_history: See :func:`rank`. Targets that are in the history then count as missed, by all models alike;
+            a warning in the log says how many there are.
         vectors: float ``[n_items, any]``, embeddings by which diversity is measured; None: categories.
 
     Raises:
@@ -67,6 +71,8 @@ def evaluate(
     if teacher is not None and teacher not in named:
         raise ConfigError(f"no model is called {teacher!r}", key=("teacher",), hint=nearest(teacher, named))
     contexts: Contexts = getattr(split, part)
+    if exclude_history:
+        _tell_repeats(contexts, part)
     ranked: dict[str, tuple[Items, ...]] = {}
     for name, seeds in named.items():
         if any(model.n_items != split.n_items for model in seeds):
@@ -264,6 +270,16 @@ def _named(models: Models | RankingModel) -> dict[str, tuple[RankingModel, ...]]
     if isinstance(models, RankingModel):
         return {models.config.name: (models,)}
     return {name: (m,) if isinstance(m, RankingModel) else tuple(m) for name, m in models.items()}
+
+
+def _tell_repeats(contexts: Contexts, part: str) -> None:
+    count = int(contexts.repeated().sum())
+    if count:
+        log.warning(
+            "%d of %d %s targets are in the history, which is never recommended, and count as missed; "
+            "keep only first meetings of an item (duplicates: keep-first), or evaluate with exclude_history=False",
+            count, contexts.targets.n_events, part,
+        )  # fmt: skip
 
 
 def _plain(value: float) -> float | None:

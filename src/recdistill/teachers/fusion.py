@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,9 +40,13 @@ class Validation:
     def of(cls, contexts: Contexts, most: int, numbers: int, hidden: bool) -> Validation:
         """An even spread of at most ``most`` contexts that have targets, fewer if each needs many ``numbers``.
 
+        Where the history is hidden a target in it can never be found, whatever the weights are, and is left out.
+
         Raises:
             TeacherError: No context has a target.
         """
+        if hidden:
+            contexts = replace(contexts, targets=contexts.targets.keep(~contexts.repeated()))
         some = np.flatnonzero(contexts.targets.lengths > 0)
         if not len(some):
             raise TeacherError("there are no validation targets to fit an ensemble to", hint="use another split")
@@ -52,12 +56,8 @@ class Validation:
         return cls(chosen, rows, torch.from_numpy(chosen.targets.items.astype(np.int64)), hidden)
 
     def allowed(self, scores: Tensor) -> Tensor:
-        """A copy of the scores without the items of the history; a target stays even if it was seen."""
-        if not self.hidden:
-            return scores
-        return hide(scores.clone(), self.contexts.history).index_put_(
-            (self.rows, self.targets), self.of_targets(scores)
-        )
+        """The scores, or a copy without the items of the history."""
+        return hide(scores.clone(), self.contexts.history) if self.hidden else scores
 
     def of_targets(self, scores: Tensor) -> Tensor:
         """Scores of the targets: float ``[targets]``."""
