@@ -52,6 +52,85 @@ def test_no_space_left_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+SAVERS = """
+from pathlib import Path
+import resource, sys
+import numpy as np
+import polars as pl
+import shutil, torch
+from recdistill.data.store import save_split
+from recdistill.errors import RecdistillError
+from recdistill.files import append_line, atomic_directory, atomic_path
+from recdistill.knowledge import WeightsStore
+from recdistill.models import EASE
+from recdistill.testing import tiny_split
+from recdistill.training.checkpoint import save_checkpoint
+
+here = Path(sys.argv[1])
+split = tiny_split(n_users=90, n_items=90)
+model, net = EASE().build(split), torch.nn.Linear(90, 90)
+optimiser = torch.optim.AdamW(net.parameters())
+(here / "tree").mkdir()
+(here / "tree" / "file").write_bytes(bytes(9000))
+
+def weights():
+    WeightsStore.write(here / "weights", "t", "f", "d", {"a": np.zeros(9000)})
+
+def table():
+    with atomic_path(here / "table") as part:
+        pl.DataFrame({"a": np.random.default_rng(0).random(9000)}).write_parquet(part)
+
+def copy():
+    with atomic_directory(here / "copy") as part:
+        shutil.copytree(here / "tree", part, dirs_exist_ok=True)
+
+jobs = {
+    "model": lambda: model.save(here / "model"),
+    "split": lambda: save_split(split, here / "split"),
+    "weights": weights,
+    "checkpoint.safetensors": lambda: save_checkpoint(here, {"net": net}, optimiser, {}, "", {}),
+    "table": table,
+    "copy": copy,
+    "line": lambda: append_line(here / "line", "x" * 9000),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for name, job in jobs.items():
+    try:
+        job()
+    except RecdistillError as error:
+        print(name, error, sep="\t")
+"""
+
+
+def test_a_full_disk_is_one_line_whoever_writes(tmp_path: Path) -> None:
+    """Also where a library in Rust writes, whose errors are not OSError."""
+    run = subprocess.run([sys.executable, "-c", SAVERS, str(tmp_path)], capture_output=True, text=True)
+    said = dict(line.split("\t") for line in run.stdout.splitlines() if "\t" in line)
+    assert not run.stderr
+    names = ("model", "split", "weights", "checkpoint.safetensors", "table", "copy", "line")
+    assert said.keys() == set(names)
+    for name in names:
+        assert said[name].startswith(f"{tmp_path / name}: cannot write (")
+        assert "File too large" in said[name]
+    assert {file.name for file in tmp_path.iterdir()} == {"tree", "line"}
+
+
+def test_other_errors_of_a_block_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no number"), atomic_path(tmp_path / "a"):
+        raise ValueError("no number (error 5)")
+    with pytest.raises(DataError, match="mine"), atomic_directory(tmp_path / "a"):
+        raise DataError("mine")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for atomic in (atomic_path, atomic_directory):
+        said = pytest.raises(RecdistillError, match=r"cannot write \((Not a directory|File exists)")
+        with said, atomic(tmp_path / "file" / "deep" / "a"):
+            pass
+
+
 def test_directories_are_replaced_as_a_whole(tmp_path: Path) -> None:
     for text in ("one", "two"):
         with atomic_directory(tmp_path / "d") as part:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 from .errors import RecdistillError
 
-__all__ = ["atomic_directory", "atomic_path", "checksum", "read_json", "write_json", "write_text"]
+__all__ = ["append_line", "atomic_directory", "atomic_path", "checksum", "read_json", "write_json", "write_text"]
 
 
 @contextmanager
@@ -25,20 +26,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         RecdistillError: The disk is full or the place is not writable; nothing was replaced.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except OSError as error:
-        raise _disk_error(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with _one_line_on_failure(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o666 & ~_umask())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -46,24 +46,37 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yield an empty directory beside ``path``; it becomes ``path`` only if the block succeeds.
 
     An existing ``path`` is replaced at the end, in one rename each way, never emptied first.
+
+    Raises:
+        RecdistillError: The disk is full or the place is not writable; nothing was replaced.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
-    old = part.with_suffix(".old")
-    try:
-        yield part
-        part.chmod(0o777 & ~_umask())
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-    except OSError as error:
-        raise _disk_error(path, error) from error
-    finally:
-        if old.exists() and not path.exists():
-            old.replace(path)
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    with _one_line_on_failure(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        old = part.with_suffix(".old")
+        try:
+            yield part
+            part.chmod(0o777 & ~_umask())
+            if path.exists():
+                path.replace(old)
+            part.replace(path)
+        finally:
+            if old.exists() and not path.exists():
+                old.replace(path)
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Add a line of UTF-8 text to a file.
+
+    Raises:
+        RecdistillError: The disk is full or the place is not writable; a part of the line may be there.
+    """
+    path = Path(path)
+    with _one_line_on_failure(path), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def checksum(path: str | Path) -> str:
@@ -93,10 +106,33 @@ def read_json(path: str | Path, error: Callable[..., RecdistillError] = Recdisti
         raise error(f"cannot be read as JSON ({problem})", where=path) from None
 
 
-def _disk_error(path: Path, error: OSError) -> RecdistillError:
-    return RecdistillError(
-        f"cannot write ({error.strerror or error})", where=path, hint="nothing was replaced; free some space and retry"
-    )
+@contextmanager
+def _one_line_on_failure(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses while ``path`` is written into a :class:`RecdistillError`."""
+    try:
+        yield
+    except RecdistillError:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        hint = "nothing was replaced; free some space and retry"
+        raise RecdistillError(f"cannot write ({reason})", where=path, hint=hint) from error
+
+
+def _reason(error: Exception) -> str | None:
+    """What the operating system said, or None where it said nothing: then the error is of another kind.
+
+    Libraries written in Rust, safetensors and polars among them, raise exceptions of their own whose text ends with the
+    system's: "… I/O error: No space left on device (os error 28)".
+    """
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of a copied tree: one for each file
+        return str(error.args[0][0][-1])
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(found[1])) if found else None
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtraError
-from ..files import write_text
+from ..files import append_line, write_text
 
 __all__ = ["EpochLog"]
 
@@ -32,8 +32,7 @@ class EpochLog:
     def add(self, record: dict[str, Any]) -> None:
         """Write one epoch down."""
         if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append_line(self._file, json.dumps(record))
         if self._board is not None:
             for group in ("loss", "valid"):
                 for name, value in record.get(group, {}).items():
