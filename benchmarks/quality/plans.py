@@ -94,7 +94,7 @@ _ALKDREC = Plan(
     teachers={},
     student=FISM(dim=10, max_length=50, dropout=0.0),
     alone=Arm((CrossEntropy(),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.1), {"dropout": 0.1}),
-    distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.01)),
+    distilled=Arm((HardLabels(k=100, decay=10),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.01)),
 )
 
 PLANS: dict[str, Plan] = {
