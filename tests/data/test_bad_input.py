@@ -203,6 +203,12 @@ def test_several_hugging_face_splits() -> None:
         read(datasets.DatasetDict({"train": table, "test": table}))
 
 
+@pytest.mark.parametrize("word", ["None", "null", "NULL", " Null ", "<NA>", "nan", ""])
+def test_words_for_nothing_are_no_ids(word: str) -> None:
+    data = read(pl.DataFrame({"user": ["a", word, "b"], "item": ["x", "y", word]}))
+    assert (list(data.users), list(data.items.ids)) == (["a"], ["x"])
+
+
 def test_cleaning_checks_its_parameters() -> None:
     with pytest.raises(ConfigError, match="did you mean 'min_rating'"):
         Cleaning(min_ratings=3)  # type: ignore[call-arg]

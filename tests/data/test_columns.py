@@ -35,6 +35,11 @@ def test_by_contents(tmp_path: Path) -> None:
     assert found == {"user": "column_1", "item": "column_2", "time": "column_4", "rating": "column_3"}
 
 
+def test_a_column_of_few_numbers_is_no_rating_if_it_says_when() -> None:
+    frame = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "when": [1, 1]})
+    assert guess_columns(frame) == {"user": "user", "item": "item", "time": "when"}
+
+
 def test_contents_of_text_and_dates() -> None:
     frame = pl.DataFrame({"a": ["u", "v"], "b": ["x", "y"], "c": ["2020-01-01", "2021-01-01 10:00"], "d": [None, None]})
     assert guess_columns(frame) == {"user": "a", "item": "b", "time": "c"}

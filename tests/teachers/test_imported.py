@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
-from recdistill.errors import ConfigError, DataError
+from recdistill.errors import ConfigError, DataError, KnowledgeError
 from recdistill.knowledge import Knowledge
+from recdistill.models import MF
+from recdistill.objectives import SoftLabels
 from recdistill.teachers import Imported
 from recdistill.testing import tiny_split
+from recdistill.training import fit
 
 SPLIT = tiny_split(n_users=6, n_items=12)
 ITEMS = SPLIT.dataset.items
@@ -48,6 +51,25 @@ def test_lists_by_step(tmp_path: Path) -> None:
     assert found.items[:, 0].tolist() == [-1, 1, 4]
     np.testing.assert_allclose(np.exp(found.logp[1:, 0]), [0.5, 0.25], atol=1e-3)
     np.testing.assert_allclose(np.exp(found.tail[1:, 0]), [0.5, 0.75], atol=1e-3)
+
+
+@pytest.mark.parametrize(("steps", "contexts"), [([0, 1], "events"), ([1, -1], "all"), ([-1], "ends"), ([None], "all")])
+def test_what_the_lists_are_for(tmp_path: Path, steps: list[int | None], contexts: str) -> None:
+    """A student that knows users only reads the ends of histories: it must be told if there is no list for them."""
+    end = int(SPLIT.train.lengths[2])
+    rows = ["user,item,score,step", *(f"u2,i{n},1,{end if step == -1 else step}" for n, step in enumerate(steps))]
+    text = "\n".join(row.rpartition(",")[0] if steps == [None] else row for row in rows)
+    teacher = Imported(predictions=_csv(tmp_path / "p.csv", text + "\n"))
+    assert teacher.label(SPLIT, tmp_path / "s").contexts == contexts
+    if contexts == "events":
+        known = Knowledge.open(tmp_path / "s")
+        with pytest.raises(KnowledgeError, match="ranked at single events, and mf knows users only"):
+            fit(MF(dim=2), SPLIT, [SoftLabels()], knowledge=known)
+
+
+def test_no_list_of_a_known_user_is_an_empty_store(tmp_path: Path) -> None:
+    file = _csv(tmp_path / "p.csv", "user,item,score\nu77,i1,1\n")
+    assert Imported(predictions=file, unknown="skip").label(SPLIT, tmp_path / "s").contexts == "all"
 
 
 def test_impossible_items_are_not_listed(tmp_path: Path) -> None:

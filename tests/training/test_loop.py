@@ -23,7 +23,7 @@ from recdistill.evaluation import metric_values, rank
 from recdistill.knowledge import Knowledge
 from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
 from recdistill.models.base import RankingModel
-from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, SoftLabels, StartFrom
+from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, Ranking, SoftLabels, StartFrom
 from recdistill.objectives.base import ObjectiveConfig
 from recdistill.teachers import RecommenderTeacher
 from recdistill.training import Fitted, Training, fit
@@ -109,12 +109,15 @@ def test_a_student_of_users_learns_from_the_ends_of_histories(data: Split, tmp_p
 
     def overlap(fitted: Fitted) -> float:
         contexts = Contexts(user.astype(np.int32), data.train, data.train)
-        ranked = rank(fitted.model, contexts, 5)
+        ranked = rank(fitted.model, contexts, 5, exclude_history=False)
         return float(np.mean([len(set(a) & set(b)) / 5 for a, b in zip(ranked, wanted, strict=True)]))
 
     settings: dict[str, Any] = FAST | {"epochs": 30, "batch": 16}
     soft = fit(MF(dim=8), data, [SoftLabels(temperature=1)], knowledge=known, training=Training(**settings))
     assert overlap(soft) > overlap(fit(MF(dim=8), data, training=Training(**settings))) + 0.1
+    for trusting in (SoftLabels(trust="listed"), Ranking(trust="better")):
+        with pytest.raises(ConfigError, match=r"trust '\w+' asks .* and mf knows users only"):
+            fit(MF(dim=8), data, [trusting], knowledge=known)
     events = Knowledge((teacher.label(data, tmp_path / "events", k=10, contexts="events"),))
     with pytest.raises(KnowledgeError, match="'ease' ranked at single events, and mf knows users only"):
         fit(MF(dim=8), data, [SoftLabels()], knowledge=events)
@@ -164,6 +167,13 @@ def test_another_training_in_the_directory_is_refused(data: Split, tmp_path: Pat
     with pytest.raises(TrainingError, match="another training"):
         train(data, CrossEntropy(weight=0.5), epochs=2, directory=tmp_path)
     train(data, epochs=2, max_minutes=5, checkpoint_seconds=1, directory=tmp_path)  # these shape nothing
+
+
+def test_epochs_shape_a_training_whose_rate_falls_towards_the_last(data: Split, tmp_path: Path) -> None:
+    train(data, epochs=1, lr_decay="cosine", directory=tmp_path)
+    train(data, epochs=1, lr_decay="cosine", directory=tmp_path)
+    with pytest.raises(TrainingError, match="another training"):
+        train(data, epochs=2, lr_decay="cosine", directory=tmp_path)
 
 
 def test_a_broken_checkpoint_is_refused(data: Split, tmp_path: Path) -> None:
@@ -295,6 +305,12 @@ def test_starts_from_a_teacher(data: Split, taught: Knowledge) -> None:
     assert list(fitted.history[0]["loss"]) == ["cross-entropy"]
     with pytest.raises(ConfigError, match="no objective to train by"):
         train(data, start, knowledge=taught)
+
+
+def test_a_start_beside_a_warmed_up_loss(data: Split, taught: Knowledge) -> None:
+    """The first epoch has no loss to learn by: what only prepares has none, whatever its weight is."""
+    fitted = train(data, StartFrom(), CrossEntropy(weight={"start": 1.0, "warmup": 1}), knowledge=taught, epochs=2)
+    assert [set(record["loss"]) for record in fitted.history] == [set(), {"cross-entropy"}]
 
 
 def test_knowledge_about_other_data_is_refused(data: Split, taught: Knowledge) -> None:

@@ -26,7 +26,7 @@ _NAMES = {
     " bookid book isbn newsid news articleid article sku businessid contentid videoid video goodsid poiid venueid"
     " gameid game appid recipeid adid postid documentid docid id",
     "time": "timestamp time ts datetime date unixreviewtime unixtime createdat eventtime eventtimestamp ratedat"
-    " reviewtime reviewdate utctime playedat epoch trank",
+    " reviewtime reviewdate utctime playedat epoch when trank",
     "rating": "rating ratings score stars overall rate ratingvalue reviewscore grade",
     "type": "type event eventtype behavior behaviour behaviortype behaviourtype action actiontype interaction"
     " interactiontype",

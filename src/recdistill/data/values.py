@@ -13,7 +13,7 @@ from .tables import Table
 
 __all__ = ["MISSING_IDS", "TIME_UNITS", "clean_ids", "identifier", "iso_time", "milliseconds", "number", "time"]
 
-MISSING_IDS = ("", "nan", "NaN")
+MISSING_IDS = ("", "nan", "NaN", "null", "NULL", "Null", "None", "<NA>")
 """What an absent id looks like in files that other tools wrote."""
 TIME_UNITS = ("none", "order", "seconds", "milliseconds", "microseconds", "nanoseconds", "date")
 """Units of a time column; numbers in ``order`` are too small to be dates and only say what came first."""
@@ -44,7 +44,7 @@ def identifier(table: Table, column: str) -> pl.Expr:
 
 
 def clean_ids(ids: pl.Series) -> pl.Series:
-    """Ids without blanks around them; null where nothing is left or where it says NaN."""
+    """Ids without blanks around them; null where nothing is left or where it says that nothing is there."""
     text = ids.str.strip_chars()
     return text.set(text.is_in(MISSING_IDS), None)
 

@@ -29,6 +29,7 @@ class SoftLabels(ListConfig):
     With ``trust`` the teacher is believed only where the label of the position speaks for it: where its list has the
     label, or as far as it ranks the label ``better`` than the student does now, by
     ``tanh(max(student's rank − teacher's rank, 0) / trust_scale)``. What the student already knows is then left alone.
+    Only for students that read histories: the labels of one that knows users only are the history itself.
     """
 
     name: ClassVar[str] = "soft-labels"

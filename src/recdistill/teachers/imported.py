@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from ..data.dataset import Catalogue, Split
@@ -85,11 +86,12 @@ class Imported(TeacherConfig):
         if self.predictions is None:
             raise ConfigError("no predictions to import", key=("predictions",))
         lists = read_lists(self.predictions, split, dict(self.columns.items()), self.scores == "rank", self.unknown)
-        k = min(k, split.n_items, int(np.bincount(lists["position"].to_numpy(), minlength=1).max(initial=1)))
+        listed = lists["position"].to_numpy()
+        k = min(k, split.n_items, int(np.bincount(listed, minlength=1).max(initial=1)))
         writer = RankingsWriter(
-            path, teacher=teacher or self.name, teacher_fingerprint=self.fingerprint(), k=k, contexts="all",
-            rows=split.train.n_positions, split_fingerprint=split.fingerprint, n_items=split.n_items,
-            meaning=f"imported predictions, {self.scores}",
+            path, teacher=teacher or self.name, teacher_fingerprint=self.fingerprint(), k=k, n_items=split.n_items,
+            rows=split.train.n_positions, split_fingerprint=split.fingerprint,
+            contexts=_contexts(listed >= split.train.n_events), meaning=f"imported predictions, {self.scores}",
         )  # fmt: skip
         positions, rankings = rankings_of_lists(
             lists, k, split.n_items, None if self.scores == "probability" else self.rest
@@ -129,3 +131,10 @@ class Imported(TeacherConfig):
 
     def _files(self) -> dict[str, Path | None]:
         return {"predictions": self.predictions, "embeddings": self.embeddings, "ids": self.ids}
+
+
+def _contexts(at_end: npt.NDArray[np.bool_]) -> Literal["all", "events", "ends"]:
+    """Which kind of positions the lists are for: what a student that knows users only can learn from is the ends."""
+    if at_end.all():
+        return "ends" if len(at_end) else "all"
+    return "all" if at_end.any() else "events"

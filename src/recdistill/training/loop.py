@@ -42,6 +42,9 @@ from .setup import (
 
 __all__ = ["Fitted", "fit"]
 
+_LOSSES = (ScoreObjective, FeatureObjective)
+"""Objectives that have a loss; others only prepare."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -187,7 +190,7 @@ class _Loop:
     def _step(self, step: Step, weights: dict[str, float], epoch: int) -> dict[str, float]:
         """One step of the optimiser; the mean loss of each term that has a weight."""
         self.steps += 1
-        if not any(weights.values()):
+        if not any(weights[name] > 0 for name, objective in self.objectives.items() if isinstance(objective, _LOSSES)):
             return {}
         for group in self.optimiser.param_groups:
             group["lr"] = self._lr(epoch)

@@ -118,8 +118,12 @@ def draw_probabilities(split: Split, power: float) -> Tensor:
 def run_hash(
     config: NeuralConfig, training: Training, objectives: Mapping[str, Objective], split: Split, knowledge: Knowledge
 ) -> str:
-    """Hash of everything that shapes a training: 16 hex digits."""
-    shaping = training.model_dump(mode="json", exclude=_NOT_SHAPING)
+    """Hash of everything that shapes a training: 16 hex digits.
+
+    The number of epochs only says when to stop, unless the learning rate falls towards the last of them.
+    """
+    excluded = _NOT_SHAPING - ({"epochs"} if training.lr_decay == "cosine" else set())
+    shaping = training.model_dump(mode="json", exclude=excluded)
     digests = [objective.config.digest() for objective in objectives.values()]
     described = [config.digest(), shaping, digests, split.fingerprint, knowledge.digest()]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]

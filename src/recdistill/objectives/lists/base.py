@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...data.dataset import Split
+from ...errors import ConfigError
 from ...knowledge import Knowledge
 from ...models.neural import NeuralModel
 from ..base import ObjectiveConfig, ScoreObjective, Scores, Targets, the_only
@@ -44,6 +45,12 @@ class RankingsObjective(ScoreObjective):
         self.register_buffer("popularity", torch.zeros(0), persistent=False)
 
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
+        if self.trust != "all" and not getattr(model.config, "sequential", True):
+            what = (
+                f"trust {self.trust!r} asks whether a list has what came next, and {model.config.name} knows users only"
+            )
+            hint = "a user's labels are the history, which no teacher lists; use 'all'"
+            raise ConfigError(what, key=(self.config.name, "trust"), hint=hint)
         self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
         self.popularity = torch.from_numpy(split.popularity).float().to(next(model.parameters()).device)
 
