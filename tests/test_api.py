@@ -47,6 +47,14 @@ def test_what_is_taught_is_not_asked_again() -> None:
     assert times == {file: file.stat().st_mtime_ns for file in Path(".recdistill").rglob("*")}
 
 
+def test_what_a_teacher_was_taught_is_part_of_its_place() -> None:
+    data = tiny_split()
+    known = rd.teach(rd.models.EASE(l2=10), data, k=5)
+    for knowledge in (known, known + known, known):
+        rd.teach(rd.models.EASE(l2=20), data, knowledge=knowledge, k=5)
+    assert len(list(Path(".recdistill").iterdir())) == 3
+
+
 def test_a_dataset_is_split_by_leaving_the_last_out() -> None:
     dataset = tiny_split().dataset
     assert rd.split(dataset).method == "leave-last-out"

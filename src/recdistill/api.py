@@ -99,7 +99,7 @@ def teach(
         return Knowledge.open(place)
     if isinstance(teacher, ModelConfig):
         name = name or teacher.name
-        place = Path(directory or _HOME / f"{name}-{_hash(teacher, training)}-{whole.fingerprint}")
+        place = Path(directory or _HOME / f"{name}-{_hash(teacher, training, knowledge)}-{whole.fingerprint}")
         return _teach_ranking(teacher, whole, place, name, k, knowledge, training)
     if isinstance(teacher, RankingModel):
         if directory is None:
@@ -219,8 +219,10 @@ def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> 
     return Knowledge.open(place)
 
 
-def _hash(config: Config, training: Training | None) -> str:
-    return config.digest() if training is None else f"{config.digest()[:8]}{training.digest()[:8]}"
+def _hash(config: Config, training: Training | None, knowledge: Knowledge | None) -> str:
+    """What a fitted teacher depends on besides the data."""
+    shaping = [part.digest()[:8] for part in (training, knowledge) if part is not None]
+    return "".join([config.digest()[:8], *shaping]) if shaping else config.digest()
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

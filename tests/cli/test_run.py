@@ -55,6 +55,13 @@ def test_evaluate_again_with_another_metric(call: Invoke, run: Path) -> None:
     assert "teach/large took" not in result.stderr
 
 
+def test_a_change_that_fails_is_not_remembered(call: Invoke, run: Path) -> None:
+    assert call("evaluate", run, "--set", "data.log=gone.csv").exit_code == 2
+    result = call("evaluate", run)
+    assert result.exit_code == 0, result.stderr
+    assert "took" not in result.stderr
+
+
 def test_recommend(call: Invoke, run: Path) -> None:
     result = call("recommend", run, "--history", "Toy Story (1995); Heat (1995)", "-n", "3")
     assert result.exit_code == 0
@@ -157,6 +164,8 @@ def test_run_that_is_locked(call: Invoke, run: Path) -> None:
     from recdistill.recipes.stages import Stages
 
     with Stages(run).lock():
-        result = call("run", "films.yaml")
+        before = (run / "recipe.json").read_bytes()
+        result = call("run", "films.yaml", "--set", "seeds=[5]")
+        assert (run / "recipe.json").read_bytes() == before
     assert result.exit_code == 2
     assert "another process" in result.stderr

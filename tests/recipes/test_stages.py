@@ -41,6 +41,19 @@ def test_unfinished_work_stays_and_is_done_again(tmp_path: Path) -> None:
     assert again.info == {"half": True}
 
 
+def test_work_is_done_again_where_something_that_it_keeps_is_gone(tmp_path: Path) -> None:
+    def work(path: Path) -> dict[str, int]:
+        (path / "store").touch()
+        return {}
+
+    def ask() -> bool:
+        return Stages(tmp_path)("teach", 1, work, keeps=lambda path: [f.name for f in path.glob("sto*")]).cached
+
+    assert [ask(), ask()] == [False, True]
+    next(tmp_path.rglob("store")).unlink()
+    assert [ask(), ask()] == [False, True]
+
+
 def test_a_broken_record_is_one_clear_line(tmp_path: Path) -> None:
     stages = Stages(tmp_path)
     path = stages("data", 1, lambda _: None).path

@@ -24,8 +24,7 @@ def train(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> N
 
     loaded = load_recipe(recipe, tuple(overrides or ()))
     run = Run(loaded, run_directory(loaded.title, out))
-    run.claim()
-    with run.stages.lock():
+    with run.claimed():
         trainings = run.trainings
     _print(trainings, loaded.seeds)
 

@@ -143,15 +143,14 @@ def verify_shards(path: Path, manifest: Manifest) -> None:
     Raises:
         KnowledgeError: A shard is missing, truncated or altered.
     """
+    hint = f"restore it, or remove the whole directory {path} and run the same again"
     for shard in manifest.shards:
         file = path / shard.file
         if not file.is_file():
-            raise KnowledgeError(
-                "this shard is missing", where=file, hint="restore it, or remove the store and teach again"
-            )
+            raise KnowledgeError("this shard is missing", where=file, hint=hint)
         if checksum(file) != shard.sha256:
             raise KnowledgeError(
                 "this shard is truncated or altered (its checksum differs from the manifest)",
                 where=file,
-                hint="restore it, or remove the store and teach again",
+                hint=hint,
             )

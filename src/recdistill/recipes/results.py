@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .run import Run
     from .stages import Stage
 
-__all__ = ["measure"]
+__all__ = ["curves", "measure"]
 
 _BEYOND = ("coverage", "gini", "novelty", "diversity")
 _LISTED = 5
@@ -60,8 +60,8 @@ def measure(run: Run, path: Path) -> None:
         title=run.recipe.title,
         metric=shown(metric),
         rows=tuple(_row(result, name, role, run, bundle) for name, role in roles.items()),
-        comparisons=tuple(comparisons(result, roles, metric, run.served.info["seed_index"])),
-        curves=tuple(_curves(trainings)),
+        comparisons=tuple(comparisons(result, roles, metric, run.recipe.seeds.index(run.served.info["seed"]))),
+        curves=tuple(curves(trainings)),
         slices=tuple(_slices(result, roles, metric)),
         examples=tuple(_examples(run, result, main)),
         data=_data(run),
@@ -100,7 +100,7 @@ def _trained(run: Run) -> dict[str, tuple[str, report.Role]]:
 
 def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bundle) -> report.Row:
     metric = run.recipe.evaluate.metric
-    names = [f"{m}@{k}" for k in result.k for m in ("ndcg", "recall", "hr")]
+    names = dict.fromkeys([metric, *(f"{m}@{k}" for k in result.k for m in ("ndcg", "recall", "hr"))])
     intervals = {m: result.interval(m, name) for m in names}
     taught = role in ("distilled", "ablation", "served") and result.teacher is not None
     transfer = result.transfer(name, ALONE, metric).ratio if taught else None
@@ -118,7 +118,9 @@ def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bun
         bytes=bundle.size_bytes if role == "served" else 4 * parameters,
         latency_ms=_latency(bundle, result) if role == "served" else None,
         transfer_ratio=transfer,
-        overlap=None if result.teacher is None or name == result.teacher else result.mean("overlap@10", name),
+        overlap=None
+        if result.teacher is None or name == result.teacher
+        else result.mean(f"overlap@{min(10, result.k[-1])}", name),
         note=_note(run, name, role),
         part=_trained(run)[name][0] if role == "ablation" else "",
     )
@@ -147,13 +149,11 @@ def _latency(bundle: Bundle, result: Evaluation) -> float:
     return statistics.median(times) * 1e3
 
 
-def _curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
+def curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
+    """Every term over the epochs of each training: mean and range of its seeds; closed forms have no epochs."""
     for kind, stages in trainings.items():
         histories = [stage.info["history"] for stage in stages]
-        terms = [f"loss: {name}" for name in histories[0][0]["loss"]] + [
-            shown(name) for name in _validated(histories[0])
-        ]
-        for term in terms:
+        for term in _terms(histories):
             series = [_series(history, term) for history in histories]
             length = max(len(values) for values in series)
             padded = np.full((len(series), length), np.nan)
@@ -172,15 +172,19 @@ def _curves(trainings: Mapping[str, Sequence[Stage]]) -> Iterable[report.Curve]:
                 )
 
 
-def _validated(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    return sorted({name for record in history for name in record.get("valid", {})})
+def _terms(histories: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What was written down in any epoch: a term that is warmed up is missing from the first ones."""
+    records = [record for history in histories for record in history]
+    losses = dict.fromkeys(name for record in records for name in record["loss"])
+    valid = sorted({name for record in records for name in record.get("valid", {})})
+    return [f"loss: {name}" for name in losses] + [shown(name) for name in valid]
 
 
 def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
     """A term by epoch; NaN where it was not measured or had no weight."""
     if term.startswith("loss: "):
         name = term.removeprefix("loss: ")
-        return [record["loss"][name] if record["weight"][name] > 0 else np.nan for record in history]
+        return [record["loss"].get(name, np.nan) if record["weight"].get(name) else np.nan for record in history]
     return [next((v for k, v in record.get("valid", {}).items() if shown(k) == term), np.nan) for record in history]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..data.store import load_split, save_split
 from ..errors import RunError
-from ..files import read_json, write_json
+from ..files import atomic_directory, atomic_path, read_json, write_json
 from .schema import Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
-from .stages import Stage, Stages
+from .stages import LOCK, Stage, Stages
 
 if TYPE_CHECKING:
     from ..data import Split
@@ -46,8 +48,7 @@ def run_recipe(recipe: Recipe, directory: str | Path) -> ReportData:
     from ..reports import ReportData
 
     run = Run(recipe, Path(directory))
-    run.claim()
-    with run.stages.lock():
+    with run.claimed():
         results = run.results()
         run.publish(results)
     return ReportData.read(run.directory / "results.json")
@@ -65,27 +66,46 @@ class Run:
         self.recipe, self.directory, self.stages = recipe, directory, Stages(directory)
         self._teachers: dict[str, Stage] = {}
 
-    def claim(self) -> None:
-        """Make the run directory, or see that it belongs to this recipe.
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Work in the run directory, alone; make it, or see that it belongs to this recipe.
+
+        A first recipe is written down at once, so that the directory is known for a run if the work is interrupted. One
+        that takes the place of another is written down only when it has worked.
 
         Raises:
-            RunError: It holds something else.
+            RunError: The directory holds something else, or another process works in it.
         """
-        mark = self.directory / "recipe.json"
+        self._check_ours()  # before a lock file lies in somebody else's directory
+        with self.stages.lock():
+            self._check_ours()  # what another process began in the meantime
+            if not self._mark.exists():
+                self._describe()
+            yield
+            self._describe()
+
+    @property
+    def _mark(self) -> Path:
+        return self.directory / "recipe.json"
+
+    def _describe(self) -> None:
         base = os.path.relpath(self.recipe.base, self.directory)
-        described = {"title": self.recipe.title, "base": base, "recipe": self.recipe.model_dump(mode="json")}
-        if mark.exists():
-            there = read_json(mark, RunError).get("title")
+        write_json(
+            self._mark, {"title": self.recipe.title, "base": base, "recipe": self.recipe.model_dump(mode="json")}
+        )
+
+    def _check_ours(self) -> None:
+        if self._mark.exists():
+            there = read_json(self._mark, RunError).get("title")
             if there != self.recipe.title:
                 hint = "name another directory with --out"
                 raise RunError(
                     f"holds the results of {there!r}, not of {self.recipe.title!r}", where=self.directory, hint=hint
                 )
-        elif self.directory.exists() and any(self.directory.iterdir()):
+        elif self.directory.exists() and any(file.name != LOCK for file in self.directory.iterdir()):
             raise RunError(
                 "is not empty and holds no run", where=self.directory, hint="name another directory with --out"
             )
-        write_json(mark, described)
 
     @cached_property
     def data(self) -> Stage:
@@ -116,11 +136,25 @@ class Run:
                 places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
                 return teach(self.recipe, spec, self.split, _knowledge(uses), places, path)
 
-            # an encoder reads item texts only: another split of the same catalogue asks it nothing
-            source = self.data.key if spec.ranks else self.data.info["catalogue"]
-            inputs = [source, spec.model_dump(mode="json"), self.recipe.labels(spec), [stage.key for stage in uses]]
-            self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work)
+            described = [spec.model_dump(mode="json"), self.recipe.labels(spec), [stage.key for stage in uses]]
+            inputs = [*self._source(spec), *described]
+            self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work, keeps=_stores)
         return self._teachers[spec.id]
+
+    def _source(self, spec: TeacherSpec) -> list[str]:
+        """What a teacher reads: keys and fingerprints."""
+        if spec.ranks:
+            return [self.data.key]
+        catalogue = self.data.info["catalogue"]
+        if (
+            spec.type != "imported"
+        ):  # an encoder reads item texts only: another split of the same catalogue asks it nothing
+            return [catalogue]
+        from .teach import described
+
+        files = described(self.recipe, spec)
+        # predictions are for the positions of one split; the files may change under the same name
+        return [catalogue if files.predictions is None else self.data.key, files.fingerprint()]
 
     def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
         before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
@@ -141,12 +175,10 @@ class Run:
 
         def work(path: Path) -> dict[str, Any]:
             from ..evaluation import tune_baselines
-            from ..models import Popularity
 
-            tuned = {"popularity": Popularity().build(self.split), **tune_baselines(self.split)}
-            for name in names:
-                if name in tuned:  # EASE is left out for catalogues beyond its matrix
-                    tuned[name].save(path / name)
+            tuned = tune_baselines(self.split, names)  # EASE is left out for catalogues beyond its matrix
+            for name, model in tuned.items():
+                model.save(path / name)
             return {name: model.config.model_dump(mode="json") for name, model in tuned.items()}
 
         return self.stages("baselines", [self.data.key, names], work)
@@ -206,8 +238,8 @@ class Run:
             card = {"recipe": self.recipe.title, "teacher": self.recipe.main_teacher(), "version": __version__}
             write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
                          vectors=self.recipe.bundle.vectors, card=card)  # fmt: skip
-            index = distilled.index(best)
-            return {"seed": self.recipe.seeds[index], "seed_index": index}
+            # the place of that seed among all is no part of it: the stage is the same for other lists of seeds
+            return {"seed": self.recipe.seeds[distilled.index(best)]}
 
         return self.stages("bundle", [best.key, self.recipe.bundle.model_dump(mode="json")], work)
 
@@ -229,23 +261,26 @@ class Run:
         """Put results, report and bundle where people look; what an earlier recipe left there is kept aside."""
         from ..reports import ReportData, write_report
 
-        place = self.directory / "results.json"
-        if (
-            not results.cached
-            or not place.exists()
-            or place.read_bytes() != (results.path / "results.json").read_bytes()
-        ):
+        new, place, page = (
+            results.path / "results.json",
+            self.directory / "results.json",
+            self.directory / "report.html",
+        )
+        if not results.cached or not place.exists() or place.read_bytes() != new.read_bytes():
             if place.exists():
                 aside = self.directory / "earlier" / results.key
                 aside.mkdir(parents=True, exist_ok=True)
-                for name in ("results.json", "report.html"):
-                    if (self.directory / name).exists():
-                        (self.directory / name).replace(aside / name)
-            shutil.rmtree(self.directory / "bundle", ignore_errors=True)
-            shutil.copytree(self.served.path / "bundle", self.directory / "bundle")
-            shutil.copyfile(results.path / "results.json", place)
-        if not (self.directory / "report.html").exists():
-            write_report(ReportData.read(place), self.directory / "report.html")
+                for file in (page, place):
+                    if file.exists():
+                        file.replace(aside / file.name)
+            # first of all: wherever this is interrupted, no page of other results is left beside the new ones
+            page.unlink(missing_ok=True)
+            with atomic_directory(self.directory / "bundle") as part:
+                shutil.copytree(self.served.path / "bundle", part, dirs_exist_ok=True)
+            with atomic_path(place) as part:
+                shutil.copyfile(new, part)
+        if not page.exists():
+            write_report(ReportData.read(place), page)
 
 
 def _knowledge(stages: list[Stage]) -> Knowledge:
@@ -253,9 +288,14 @@ def _knowledge(stages: list[Stage]) -> Knowledge:
 
     found = Knowledge(())
     for stage in stages:
-        if any(stage.path.rglob("manifest.json")):  # members of an ensemble may leave a model and no store
+        if _stores(stage.path):  # members of an ensemble may leave a model and no store
             found = found + Knowledge.open(stage.path)
     return found
+
+
+def _stores(path: Path) -> list[str]:
+    """Sealed knowledge stores of a teacher's stage, by their place in it."""
+    return sorted(manifest.parent.relative_to(path).as_posix() for manifest in path.rglob("manifest.json"))
 
 
 def _valid(stage: Stage) -> list[float]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, PositiveInt, model_validator
 
 from ..config import Config
 from ..data import SPLITS, Cleaning
 from ..errors import ConfigError, nearest
+from ..evaluation.metrics import METRICS
+from ..evaluation.metrics import parse as parse_metric
 from ..models import MODELS
 from ..objectives import OBJECTIVES
 from ..registry import Components
@@ -70,6 +72,12 @@ class DataSpec(Config):
     split: SplitMethod = Field(default_factory=lambda: SPLITS["leave-last-out"].load()())
 
 
+_IGNORED_OF_OTHERS = ("objectives", "training", "k", "folds", "label")
+"""Fields of a teacher that encoders and imports do not read."""
+_IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training", "folds")}
+"""The same of other types."""
+
+
 class TeacherSpec(Config):
     """One teacher: an encoder, a recommender, an ensemble of earlier recommenders, or imported knowledge."""
 
@@ -104,6 +112,35 @@ class TeacherSpec(Config):
         if (self.type == "ensemble") != bool(self.members):
             raise ConfigError("members go with type: ensemble, and only with it", key=("members",))
         return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> TeacherSpec:
+        fields = type(self).model_fields
+        for key in _IGNORED.get(self.type, _IGNORED_OF_OTHERS):
+            if getattr(self, key) != fields[key].get_default(call_default_factory=True):
+                hint = "its parameters stand under model" if key == "parameters" else "remove it"
+                raise ConfigError(f"means nothing to a teacher of type {self.type}", key=(key,), hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> TeacherSpec:
+        if self.type == "recommender":
+            return self
+        try:
+            _parameters_of(self.type)(**self.parameters)
+        except ConfigError as error:
+            raise ConfigError(error.what, key=("parameters", *error.key), hint=error.hint) from None
+        return self
+
+
+def _parameters_of(kind: str) -> Any:
+    """The class of the parameters of an encoder, import or ensemble."""
+    found = TEACHERS[kind].load()
+    if kind != "ensemble":
+        return found
+    from ..teachers.ensemble import EnsembleConfig  # needs torch, whose absence was told above
+
+    return EnsembleConfig
 
 
 class TrainSpec(Config):
@@ -149,6 +186,25 @@ class StudentSpec(Config):
         return self
 
     @model_validator(mode="after")
+    def _alone_is_alone(self) -> StudentSpec:
+        for index, objective in enumerate(self.alone.objectives):
+            if "teacher" in type(objective).model_fields:
+                key = ("alone", "objectives", str(index))
+                what = f"{objective.name} needs a teacher, and this is the student without one"
+                raise ConfigError(what, key=key, hint="use it under distilled or ablations")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_of_the_recipe(self) -> StudentSpec:
+        for kind, spec in self.trainings.items():
+            if spec.training.seed != Training().seed:
+                key = (*_place(kind), "training", "seed")
+                raise ConfigError(
+                    "the student is trained once with each of seeds", key=key, hint="use seeds: at the top"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _same_size(self) -> StudentSpec:
         for kind, spec in self.trainings.items():
             place = _place(kind)
@@ -173,10 +229,28 @@ class EvaluateSpec(Config):
 
     name: ClassVar[str] = "evaluate"
 
-    k: tuple[int, ...] = Field((5, 10, 20), min_length=1)
-    metric: str = Field("ndcg@10", description="the one that verdict and transfer ratio speak of")
+    k: tuple[PositiveInt, ...] = Field((5, 10, 20), min_length=1)
+    metric: str = Field(
+        "ndcg@10",
+        description="the one that verdict and transfer ratio speak of: ndcg, recall, hr, mrr, map or precision, at the "
+        "largest k at most",
+    )
     baselines: tuple[Literal["popularity", "item-knn", "ease"], ...] = ("popularity", "item-knn", "ease")
     examples: int = Field(4, ge=0, description="users shown with titles in the report")
+
+    @model_validator(mode="after")
+    def _metric_is_measured(self) -> EvaluateSpec:
+        try:
+            _, k, part = parse_metric(self.metric, METRICS)
+        except ConfigError as error:
+            raise ConfigError(error.what, key=("metric",), hint=error.hint) from None
+        if part is not None:
+            hint = f"use {self.metric.partition('/')[0]}: every slice is measured by it"
+            raise ConfigError(f"{self.metric!r} is of one slice only", key=("metric",), hint=hint)
+        if k > max(self.k):
+            what = f"{self.metric!r} goes beyond the largest cut-off, {max(self.k)}"
+            raise ConfigError(what, key=("metric",), hint=f"add {k} to k, or measure at {max(self.k)} at most")
+        return self
 
 
 class BundleSpec(Config):
@@ -196,7 +270,7 @@ class Recipe(Config):
     data: DataSpec
     teachers: list[TeacherSpec] = Field(min_length=1)
     student: StudentSpec
-    seeds: list[int] = Field([0], min_length=1)
+    seeds: list[NonNegativeInt] = Field([0], min_length=1)
     evaluate: EvaluateSpec = EvaluateSpec()
     bundle: BundleSpec = BundleSpec()
     base: Path = Field(Path(), exclude=True, description="directory that relative paths start from")

@@ -18,13 +18,16 @@ EMBEDDED = "movielens-small"
 def input_files(spec: DataSpec, base: Path) -> dict[str, str]:
     """Every file the data come from, with its SHA-256: what the data stage is cached under.
 
+    Returns:
+        ``log/NAME`` or ``items/NAME`` to checksum: two files may have one name.
+
     Raises:
         DataError: A file or folder is missing.
     """
     if spec.log == EMBEDDED:
         return {EMBEDDED: "1"}
-    files: list[Path] = []
-    for name in (spec.log, spec.items):
+    found: dict[str, str] = {}
+    for role, name in (("log", spec.log), ("items", spec.items)):
         if name is None:
             continue
         path = base / name
@@ -32,9 +35,10 @@ def input_files(spec: DataSpec, base: Path) -> dict[str, str]:
             raise DataError(
                 "no such file or folder", where=path, hint="paths in a recipe start from the recipe's folder"
             )
-        files += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    # by name, not path: the same run may be looked at from another folder
-    return {file.name: checksum(file) for file in files}
+        files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        # by role and name, not path: the same run may be looked at from another folder
+        found |= {f"{role}/{file.name}": checksum(file) for file in files}
+    return found
 
 
 def read_data(spec: DataSpec, base: Path, quarantine: Path | None = None) -> Dataset:

@@ -20,11 +20,13 @@ from typing import Any
 from ..errors import RunError
 from ..files import read_json, write_json
 
-__all__ = ["Stage", "Stages"]
+__all__ = ["LOCK", "Stage", "Stages"]
 
 log = logging.getLogger("recdistill")
 
-_CODE = 2
+LOCK = ".lock"
+"""Name of the lock file of a run directory."""
+_CODE = 3
 """Raised when a stage's result would differ for the same inputs; older results are then made again."""
 
 
@@ -60,24 +62,34 @@ class Stages:
         self.directory = directory
         self.finished: list[Stage] = []
 
-    def __call__(self, name: str, inputs: Any, work: Callable[[Path], dict[str, Any] | None]) -> Stage:
+    def __call__(
+        self,
+        name: str,
+        inputs: Any,
+        work: Callable[[Path], dict[str, Any] | None],
+        keeps: Callable[[Path], list[str]] | None = None,
+    ) -> Stage:
         """Do the work unless it is done.
 
         Args:
             name: Of the stage; slashes make folders.
             inputs: JSON-like; everything the result depends on, keys of earlier stages among it.
             work: Fills the directory it is given and may return facts to remember.
+            keeps: Lists what of its directory later stages need; the work is done again where something of it is gone.
         """
         key = hashlib.sha256(json.dumps([_CODE, name, inputs], sort_keys=True, default=str).encode()).hexdigest()[:16]
         path = self.directory / "stages" / name / key
         done = path / "done.json"
         cached = done.exists()
+        if cached and keeps is not None:
+            cached = set(read_json(done, RunError).get("keeps", ())) <= set(keeps(path))
         if not cached:
             log.info("%s …", name)
             path.mkdir(parents=True, exist_ok=True)
             start = time.monotonic()
             info = work(path) or {}
-            write_json(done, {"stage": name, "inputs": inputs, "info": info, "seconds": time.monotonic() - start})
+            record = {"stage": name, "inputs": inputs, "info": info, "seconds": time.monotonic() - start}
+            write_json(done, record if keeps is None else record | {"keeps": keeps(path)})
         record = read_json(done, RunError)
         stage = Stage(name, key, path, record["info"], record["seconds"], cached)
         log.info("%s %s", name, "is up to date" if cached else f"took {stage.seconds:.1f} s")
@@ -92,7 +104,7 @@ class Stages:
             RunError: Another process is at work in it.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / ".lock").open("w") as file:
+        with (self.directory / LOCK).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

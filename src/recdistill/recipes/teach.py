@@ -17,7 +17,7 @@ from ..teachers.recommender import RecommenderTeacher
 from ..training import Training, fit
 from .schema import Recipe, TeacherSpec
 
-__all__ = ["load_ranker", "teach"]
+__all__ = ["described", "load_ranker", "teach"]
 
 
 def teach(
@@ -40,8 +40,14 @@ def teach(
         return _recommender(recipe, spec, split, knowledge, path)
     if spec.type == "ensemble":
         return _ensemble(recipe, spec, split, earlier, path)
+    return dict(described(recipe, spec).teach(split, path, name=spec.id) or {})
+
+
+def described(recipe: Recipe, spec: TeacherSpec) -> Any:
+    """The parameters of an encoder or import; relative files in them start from the recipe's folder."""
     teacher = TEACHERS[spec.type].load()(**spec.parameters)
-    return dict(teacher.teach(split, path, name=spec.id) or {})
+    files = {key: recipe.base / value for key, value in teacher if isinstance(value, Path)}
+    return teacher.replace(**files) if files else teacher
 
 
 def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> dict[str, Any]:
