@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import recdistill.data
 from recdistill.data import READERS, Catalogue, Cleaning, Dataset, LeaveLastOut, Sequences, movielens_small
 from recdistill.data.cleaning import Events
+from recdistill.data.dataset import Contexts
 from recdistill.data.log import by_user_and_time
 from recdistill.data.store import load_split, save_split
 from recdistill.errors import DataError
@@ -75,6 +76,24 @@ def test_catalogue() -> None:
         items.index("aple")
     with pytest.raises(DataError, match=r"not in the catalogue$"):
         items.index("zzzz")
+
+
+@settings(deadline=None)
+@given(ragged, ragged)
+def test_repeated_targets(history: list[list[int]], targets: list[list[int]]) -> None:
+    n = min(len(history), len(targets))
+    rows = [Sequences.from_lists(part[:n]) for part in (history, targets)]
+    found = Contexts(np.full(n, -1, dtype=np.int32), *rows).repeated()
+    assert found.dtype == np.bool_
+    assert found.tolist() == [item in history[row] for row in range(n) for item in targets[row]]
+
+
+def test_repeated_targets_of_many_contexts() -> None:
+    n = 10_000
+    items = np.random.default_rng(0).integers(0, 3, (n, 2)).tolist()
+    rows = [Sequences.from_lists([[row[place]] for row in items]) for place in (0, 1)]
+    found = Contexts(np.full(n, -1, dtype=np.int32), *rows).repeated()
+    assert found.tolist() == [a == b for a, b in items]
 
 
 def test_fingerprints_see_every_part() -> None:

@@ -17,6 +17,9 @@ from .sequences import Sequences
 
 __all__ = ["Catalogue", "Contexts", "Dataset", "Split"]
 
+_ROWS = 4096
+"""Contexts that are looked at together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
@@ -123,9 +126,19 @@ class Contexts:
 
     def repeated(self) -> npt.NDArray[np.bool_]:
         """Which targets are in the history of their own context: bool ``[targets.n_events]``."""
-        width = 1 + int(max(self.history.items.max(initial=0), self.targets.items.max(initial=0)))
-        seen, wanted = (rows.row_of_event() * width + rows.items for rows in (self.history, self.targets))
-        return np.isin(wanted, seen)
+        starts = range(0, len(self), _ROWS)  # in blocks, as histories can be large
+        blocks = (self.take(np.arange(start, min(start + _ROWS, len(self)))) for start in starts)
+        return np.concatenate([np.zeros(0, dtype=np.bool_), *map(_repeated, blocks)])
+
+
+def _repeated(contexts: Contexts) -> npt.NDArray[np.bool_]:
+    width = 1 + max(int(rows.items.max(initial=0)) for rows in (contexts.history, contexts.targets))
+    seen, wanted = (rows.row_of_event() * width + rows.items for rows in (contexts.history, contexts.targets))
+    keys, place = np.unique(wanted, return_inverse=True)
+    found = np.zeros(len(keys) + 1, dtype=np.bool_)
+    at = np.searchsorted(keys, seen)  # many times as fast as a sort of all that was seen
+    found[np.where(np.append(keys, -1)[at] == seen, at, len(keys))] = True
+    return found[place]
 
 
 @dataclass(frozen=True, eq=False)
