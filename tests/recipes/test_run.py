@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recdistill.errors import DataError, RunError
+from recdistill.models import load_model
 from recdistill.recipes import load_recipe, run_recipe
+from recdistill.recipes.load import recipe_of_run
 from recdistill.recipes.run import Run
 from recdistill.reports import ReportData
+from recdistill.reports.results import Comparison
 from recdistill.serving import Bundle
 
 
@@ -48,6 +54,8 @@ def test_the_table_has_every_role(finished: tuple[Path, ReportData]) -> None:
     assert {"alone", "distilled", "served", "baseline"} <= set(roles)
     by_role = {row.role: row for row in data.rows}
     assert by_role["distilled"].seeds == 2
+    assert set(by_role["distilled"].spread) == set(by_role["distilled"].intervals)
+    assert by_role["baseline"].spread == {}
     assert by_role["served"].latency_ms is not None
     assert by_role["served"].bytes == Bundle.open(finished[0] / "bundle").size_bytes
     assert {curve.term for curve in data.curves if curve.run == "distilled"} >= {"loss: soft-labels", "NDCG@10"}
@@ -119,15 +127,77 @@ def test_another_temperature_asks_the_teacher_nothing(finished: tuple[Path, Repo
     run_recipe(load_recipe(films / "films.yaml"), directory)  # and back, for the other tests
 
 
+def test_the_bundle_is_compared_with_the_seed_that_it_is_made_of(
+    finished: tuple[Path, ReportData], films: Path
+) -> None:
+    directory, data = finished
+    best = Run(load_recipe(films / "films.yaml"), directory).served.info["seed"]
+
+    def of_bundle(found: ReportData) -> list[Comparison]:
+        return [c for c in found.comparisons if c.better == "student served"]
+
+    for seeds in ([1, 0], [best]):  # the stage of the bundle is there already
+        found = run_recipe(load_recipe(films / "films.yaml", (f"seeds={seeds}",)), directory)
+        assert of_bundle(found) == of_bundle(data)
+    run_recipe(load_recipe(films / "films.yaml"), directory)  # and back, for the other tests
+
+
+def test_baselines_are_those_asked_for_and_all_of_them_tuned(films: Path, tmp_path: Path) -> None:
+    start, day = 1_500_000_000, 86_400
+    old = [(u, f"old {(u + i) % 8}", start + i) for u in range(24) for i in range(4)]
+    new = [(u, f"new {(u + i) % 9}", start + 99 * day + i) for u in range(24) for i in range(3)]  # now popular
+    pl.DataFrame(old + new, schema=["user", "item", "time"], orient="row").write_csv(tmp_path / "log.csv")
+    settings = (f"data={{log: {tmp_path / 'log.csv'}}}", "evaluate.baselines=[popularity]")
+    run = Run(load_recipe(films / "films.yaml", settings), tmp_path / "run")
+    assert list(run.baselines.info) == ["popularity"]
+    assert run.baselines.info["popularity"]["half_life_days"] == 7
+    assert load_model(run.baselines.path / "popularity").config.model_dump() == run.baselines.info["popularity"]
+
+
+def test_an_old_page_never_stands_beside_new_results(
+    finished: tuple[Path, ReportData], films: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    run = Run(load_recipe(films / "films.yaml"), tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()  # killed between the two
+    (tmp_path / "run" / "report.html").write_text("old")
+    run.publish(run.results())
+    assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8") != "old"
+    assert ReportData.read(tmp_path / "run" / "results.json").rows == finished[1].rows
+
+
 def test_a_directory_of_something_else_is_refused(films: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     recipe = load_recipe(films / "films.yaml")
     with pytest.raises(RunError, match="not empty and holds no run"):
         run_recipe(recipe, tmp_path / "mine")
-    Run(recipe, tmp_path / "other").claim()
-    with pytest.raises(RunError, match="holds the results of 'films', not of 'books'"):
-        Run(recipe.replace(title="books"), tmp_path / "other").claim()
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    with Run(recipe, tmp_path / "other").claimed():
+        pass
+    with (
+        pytest.raises(RunError, match="holds the results of 'films', not of 'books'"),
+        Run(recipe.replace(title="books"), tmp_path / "other").claimed(),
+    ):
+        pass
+
+
+def test_only_a_recipe_that_worked_is_remembered(films: Path, tmp_path: Path) -> None:
+    first, second = (load_recipe(films / "films.yaml", (f"seeds=[{seed}]",)) for seed in (3, 4))
+    mark = tmp_path / "run" / "recipe.json"
+    with suppress(ZeroDivisionError), Run(first, tmp_path / "run").claimed():
+        assert mark.exists()  # killed now, the directory is known for a run
+        1 / 0  # noqa: B018
+    with suppress(ZeroDivisionError), Run(second, tmp_path / "run").claimed():
+        1 / 0  # noqa: B018
+    assert recipe_of_run(tmp_path / "run").seeds == [3]
+    with Run(first, tmp_path / "run").stages.lock():
+        with pytest.raises(RunError, match="another process"), Run(second, tmp_path / "run").claimed():
+            pass
+        assert recipe_of_run(tmp_path / "run").seeds == [3]
+    with Run(second, tmp_path / "run").claimed():
+        pass
+    assert recipe_of_run(tmp_path / "run").seeds == [4]
 
 
 def test_missing_data_file(films: Path, tmp_path: Path) -> None:

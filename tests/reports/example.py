@@ -50,6 +50,7 @@ def example_run(distilled: float = 0.0812, baseline: float = 0.0741, teacher: fl
             overlap=0.52,
             transfer_ratio=(distilled - 0.0723) / (teacher - 0.0723),
             transfer_interval=(0.61, 1.02),
+            spread={_METRIC: 0.00123},
         ),
         row(
             "int8 bundle",

@@ -55,6 +55,7 @@ def test_the_page_is_whole_and_has_every_section(page: str) -> None:
     assert [name for name in outline.ids if name in sections] == sections
     for text in (
         "Distillation pays",
+        "distilled, 5 seeds (± 0.0012 between them)",
         "dropped: duplicate event",
         "recdistill run movies.yaml",
         "Aliens (1986)",

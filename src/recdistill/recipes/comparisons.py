@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from ..evaluation import Evaluation
-from ..evaluation.bootstrap import Comparison, compare
+from ..evaluation.bootstrap import Comparison, compare, resampled_means
 from ..reports import results as report
 
-__all__ = ["ALONE", "DISTILLED", "SERVED", "comparisons", "shown"]
+__all__ = ["ALONE", "DISTILLED", "SERVED", "comparisons", "shown", "transfer_interval"]
+
+Floats = npt.NDArray[np.float64]
+
+_RESAMPLES = 2000
 
 ALONE, DISTILLED, SERVED = "student alone", "student distilled", "student served"
 _SHOWN = {"ndcg": "NDCG", "hr": "HR", "recall": "Recall", "mrr": "MRR", "map": "MAP", "precision": "Precision"}
@@ -39,6 +46,34 @@ def comparisons(
     for place in (f"{metric}/{name}" for name, part in result.slices.items() if part.size):
         for better in (DISTILLED, *parts):
             yield _told(better, ALONE, place, result.compare(better, ALONE, place))
+
+
+def transfer_interval(
+    distilled: Floats, alone: Floats, teacher: Floats, users: npt.NDArray[np.integer]
+) -> tuple[float, float] | None:
+    """Percentile interval, 95 %, of the transfer ratio (distilled − alone) / (teacher − alone).
+
+    Users are drawn with replacement, the same ones above and below the line.
+
+    Args:
+        distilled: The metric of each context: float64 ``[seeds, n]``, NaN where it has no value.
+        alone: The same of the student alone; seeds may differ in number.
+        teacher: The same of the teacher.
+        users: int ``[n]``, whose contexts they are.
+
+    Returns:
+        None where the teacher has no lead in some of the resamples: the ratio then has no bounds (Fieller 1954,
+        https://doi.org/10.1111/j.2517-6161.1954.tb00159.x).
+    """
+    base = alone.mean(axis=0)
+    # equal seeds draw equal users
+    gain, lead = (
+        resampled_means(better.mean(axis=0) - base, users, _RESAMPLES, seed=0) for better in (distilled, teacher)
+    )
+    if not len(lead) or lead.min() <= 0:
+        return None
+    low, high = np.quantile(gain / lead, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def shown(metric: str) -> str:

@@ -19,7 +19,7 @@ from ..evaluation import Evaluation, evaluate
 from ..models import RankingModel, load_model
 from ..reports import results as report
 from ..serving import Bundle
-from .comparisons import ALONE, DISTILLED, SERVED, comparisons, shown
+from .comparisons import ALONE, DISTILLED, SERVED, comparisons, shown, transfer_interval
 from .teach import load_ranker
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bun
     intervals = {m: result.interval(m, name) for m in names}
     taught = role in ("distilled", "ablation", "served") and result.teacher is not None
     transfer = result.transfer(name, ALONE, metric).ratio if taught else None
+    between = _transfer_interval(result, name, metric) if transfer is not None else None
     beyond = {f"{m}@{result.k[len(result.k) // 2]}": m for m in _BEYOND}
     lists = {key: result.mean(key, name) for key in beyond}
     parameters = result.parameters[name]
@@ -117,13 +118,20 @@ def _row(result: Evaluation, name: str, role: report.Role, run: Run, bundle: Bun
         parameters=parameters,
         bytes=bundle.size_bytes if role == "served" else 4 * parameters,
         latency_ms=_latency(bundle, result) if role == "served" else None,
+        spread={shown(m): found.spread for m, found in intervals.items() if found.spread is not None},
         transfer_ratio=transfer,
+        transfer_interval=between,
         overlap=None
         if result.teacher is None or name == result.teacher
         else result.mean(f"overlap@{min(10, result.k[-1])}", name),
         note=_note(run, name, role),
         part=_trained(run)[name][0] if role == "ablation" else "",
     )
+
+
+def _transfer_interval(result: Evaluation, name: str, metric: str) -> tuple[float, float] | None:
+    own, alone, teacher = (result.values(metric, row) for row in (name, ALONE, result.teacher))
+    return transfer_interval(own, alone, teacher, result.contexts.users)
 
 
 def _note(run: Run, name: str, role: report.Role) -> str:

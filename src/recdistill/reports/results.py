@@ -45,12 +45,15 @@ class Row(_Part):
     metrics: dict[str, float] = Field(description="mean over contexts and seeds by name, for example 'NDCG@10'")
     intervals: dict[str, Interval] = Field({}, description="95 % interval of each mean")
     seeds: int = Field(1, ge=1, description="trainings that the mean is over")
+    spread: dict[str, float] = Field({}, description="standard deviation over seeds of each mean, if there are several")
     parameters: int | None = None
     bytes: int | None = Field(None, description="size on disk")
     latency_ms: float | None = Field(None, description="median of one recommendation on one core")
     transfer_ratio: float | None = Field(None, description="(this - alone) / (teacher - alone)")
-    transfer_interval: Interval | None = None
-    overlap: float | None = Field(None, description="share of the teacher's top 10 that is in this model's top 10")
+    transfer_interval: Interval | None = Field(None, description="95 % interval of it, if the teacher's lead is clear")
+    overlap: float | None = Field(
+        None, description="share of the teacher's top 10 that is in this model's top 10 (or the largest k below)"
+    )
     note: str = ""
     part: str = Field("", description="of an ablation: name of the part of the knowledge that it got")
 

@@ -114,7 +114,9 @@ def _plain(rows: list[Row]) -> list[tuple[Column, list[Cell]]]:
         ),
         (Column("Transfer", "share of the teacher’s lead over the student alone"), [_transfer(row) for row in rows]),
         (
-            Column("Overlap", "share of the teacher’s top 10 that comes here too"),
+            Column(
+                "Overlap", "share of the teacher’s top 10 (of its whole list, if that is shorter) that comes here too"
+            ),
             [Cell(words.percent(row.overlap)) for row in rows],
         ),
     ]
