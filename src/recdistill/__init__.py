@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .errors import RecdistillError
     from .recipes import load_recipe, run_recipe
     from .serving import Bundle
+    from .training import Training
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "Bundle",
     "Dataset",
     "RecdistillError",
+    "Training",
     "__version__",
     "bundle",
     "data",
@@ -53,6 +55,7 @@ _HOMES = {
     "Bundle": "serving",
     "Dataset": "data",
     "RecdistillError": "errors",
+    "Training": "training",
     "bundle": "api",
     "distill": "api",
     "evaluate": "api",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recdistill.errors import ConfigError, RecdistillError
+from recdistill.objectives import SoftLabels
 from recdistill.recipes.load import load_recipe, parse_recipe
 
 from .conftest import RECIPE
@@ -29,6 +30,13 @@ def test_a_good_recipe_and_its_defaults() -> None:
     assert recipe.student.distilled.objectives[0].weight.start == 0.5
     assert recipe.bundle.vectors == "int8"
     assert list(recipe.student.trainings) == ["alone", "distilled", "start-only"]
+
+
+def test_the_report_compares_with_the_teacher_that_taught() -> None:
+    recipe = parse_recipe(RECIPE, PATH)
+    objectives = [SoftLabels(teacher="large")]
+    distilled = recipe.student.distilled.replace(objectives=objectives)
+    assert recipe.replace(student=recipe.student.replace(distilled=distilled)).main_teacher() == "large"
 
 
 def test_a_recipe_needs_no_ablation() -> None:

@@ -113,6 +113,18 @@ def test_without_size_and_latency_the_metric_is_shown() -> None:
     assert fact.value == "0.0900"
 
 
+@pytest.mark.parametrize(("note", "advice"), [("int8 bundle", "try float16"), ("float32 bundle", "not served as it")])
+def test_advice_on_a_bundle_that_loses(note: str, advice: str) -> None:
+    data = _data(0.09, row("bundle", "served", 0.08, note=note), low=0.005)
+    assert any(advice in warning for warning in judge(data).warnings)
+
+
+def test_a_student_below_popularity_is_hardly_trained() -> None:
+    warnings = judge(_data(0.09, row("popularity (tuned)", "baseline", 0.085), low=0.005)).warnings
+    assert "hardly trained" in warnings[0]
+    assert not any("hardly" in w for w in judge(_data(0.09, row("popularity", "baseline", 0.05), low=0.005)).warnings)
+
+
 def test_nothing_to_judge() -> None:
     data = ReportData(title="t", rows=(row("alone", "alone", 0.1),))
     assert _text(data) == "There is nothing to judge yet: the student distilled was not measured."

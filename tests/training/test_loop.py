@@ -101,6 +101,12 @@ def test_a_distilled_student_moves_towards_its_teacher(data: Split, taught: Know
     assert hard > alone + 0.1
 
 
+def test_warm_up_takes_two_epochs_at_most(data: Split) -> None:
+    quick = {"lr": 1e-2, "batch": 10_000, "epochs": 3, "device": "cpu", "seed": 3}  # one step in an epoch
+    a, b = (fit(MF(dim=4), data, training=Training(warmup=warmup, **quick)) for warmup in (2, 5_000))
+    assert same(a, b)
+
+
 def test_a_student_of_users_learns_from_the_ends_of_histories(data: Split, tmp_path: Path) -> None:
     teacher = RecommenderTeacher(EASE().build(data), "ease")
     known = Knowledge((teacher.label(data, tmp_path / "all", k=10),))

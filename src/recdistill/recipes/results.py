@@ -78,7 +78,8 @@ def _models(
     places = {stage.name.removeprefix("teach/"): stage.path for stage in run.taught}
     models: dict[str, Sequence[RankingModel]] = {}
     roles: dict[str, report.Role] = {}
-    for spec in reversed(run.recipe.teachers):  # the main teacher first
+    main, latest_first = run.recipe.main_teacher(), run.recipe.teachers[::-1]
+    for spec in sorted(latest_first, key=lambda spec: spec.id != main):  # the main teacher first of all
         if spec.ranks:
             models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
     for name, (kind, role) in _trained(run).items():

@@ -309,6 +309,7 @@ class Recipe(Config):
         return teacher.type == "ensemble" or (teacher.type == "recommender" and not in_ensemble)
 
     def main_teacher(self) -> str | None:
-        """The teacher that the report compares with: the last one that ranks items."""
+        """The teacher that the report compares with: one that the student is taught by, else the last that ranks."""
         ranking = [t.id for t in self.teachers if t.ranks]
-        return ranking[-1] if ranking else None
+        named = [t for o in self.student.distilled.objectives if (t := getattr(o, "teacher", None)) in ranking]
+        return named[0] if named else ranking[-1] if ranking else None

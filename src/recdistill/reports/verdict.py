@@ -179,6 +179,10 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
             f"{teacher.name} is not better than the student alone; audit teachers before distilling from them."
         )
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
+    popular = next((row for row in baselines if row.name.startswith("popularity")), None)
+    if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric]:
+        hint = "try more epochs, a smaller batch or another learning rate before believing anything here"
+        found.insert(0, f"The student alone is below popularity, so it is hardly trained: {hint}.")
     for row in baselines:
         lead = _difference(data, distilled, row)
         if lead.sign <= 0:
@@ -193,7 +197,8 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     if served is not None:
         loss = _relative(_difference(data, served, distilled).difference, distilled, data)
         if loss < -0.01:
-            found.append(f"The served bundle loses {words.percent(-loss, 1)} of {data.metric}; try float16.")
+            why = "try float16" if served.note.startswith("int8") else "it is not served as it was trained"
+            found.append(f"The served bundle loses {words.percent(-loss, 1)} of {data.metric}; {why}.")
     return [*found, *notes(data)]
 
 

@@ -115,7 +115,7 @@ def _body(directory: Path) -> dict[str, Any]:
     """The JSON of the manifest, known to be ours, of this version, and unchanged."""
     if not (directory / _NAME).is_file():
         what = "is not a bundle, it has no manifest.json" if directory.is_dir() else "no such bundle"
-        raise BundleError(what, where=directory, hint="give the directory that write_bundle made")
+        raise BundleError(what, where=directory, hint="give a run directory such as runs/movies, or the bundle in it")
     body = read_json(directory / _NAME, BundleError)
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise BundleError("is not the manifest of a recdistill bundle", where=directory / _NAME)

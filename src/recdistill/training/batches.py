@@ -99,6 +99,13 @@ class Loader:
         self.positions, self.stores, self.temperatures, self.device = positions, stores, temperatures, device
         self.ends = any(store.contexts != "events" for store in stores.values())
 
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch, about."""
+        events = self.train.lengths
+        contexts = np.maximum(events - 1 + self.ends, 0).sum() if self.sequential else np.count_nonzero(events)
+        return int(-(-contexts // self.positions))
+
     def epoch(self, seed: int, epoch: int) -> Generator[Step]:
         """The steps of an epoch; equal arguments give equal steps."""
         ahead: queue.Queue[Step | BaseException | None] = queue.Queue(_AHEAD)

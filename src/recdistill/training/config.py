@@ -32,7 +32,7 @@ class Training(Config):
     lr_decay: Literal["constant", "cosine"] = Field(
         "constant", description="cosine: from lr after warm-up to 0 in the last of `epochs`"
     )
-    warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0")
+    warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0; two epochs at most")
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     negatives: int | None = Field(None, ge=1, description="items sampled for the softmax; None: the whole catalogue")

@@ -227,7 +227,8 @@ class _Loop:
         return loss, values
 
     def _lr(self, epoch: int) -> float:
-        rate = self.training.lr * min(1.0, self.steps / max(self.training.warmup, 1))
+        warmup = min(self.training.warmup, 2 * self.loader.steps)  # a small log must not spend its training on it
+        rate = self.training.lr * min(1.0, self.steps / max(warmup, 1))
         if self.training.lr_decay == "cosine":
             rate *= (1 + math.cos(math.pi * (epoch - 1) / self.training.epochs)) / 2
         return rate
