@@ -68,7 +68,7 @@ class Plan:
             return self.alone if method == "alone" else self.distilled
         if method not in OBJECTIVES:
             raise ConfigError(f"no method is called {method!r}", hint=nearest(method, [*OBJECTIVES, "auto", "alone"]))
-        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.distilled.training, self.distilled.parameters)
+        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.alone.training, self.alone.parameters)
 
 
 _CITEULIKE_TEACHERS = {

@@ -25,10 +25,11 @@ Every row is the last line of
 make bench-quality BENCH=citeulike-topology METHOD=rrd SEEDS=3
 ```
 
-`METHOD=auto` is the best that was found on validation. The student is the same on all rows of a benchmark. Its training
-alone is tuned with the same budget of trainings as its distilled one; single methods run with their papers' defaults
-beside cross-entropy, in the loop settings of `auto`, so they are a starting point and not their best. All figures are
-means over the seeds on the test part, by an independent referee program; ± is the standard deviation over the seeds.
+`METHOD=auto` is the best that was found on validation. The student is the same on all rows of a benchmark. Its
+training alone is tuned with the same budget of trainings as its distilled one; single methods run with their papers'
+defaults beside cross-entropy, in the loop settings of the student alone, so they are a starting point and not their
+best. All figures are means over the seeds on the test part, by an independent referee program; ± is the standard
+deviation over the seeds.
 The benchmarks' data are not part of this repository.
 """
 _TAIL = """\
