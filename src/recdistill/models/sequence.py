@@ -1,0 +1,138 @@
+"""What all networks over a history share: tied item vectors, optionally with text embeddings inside."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.dataset import Split
+from ..errors import ConfigError
+from .dropout import Dropout
+from .neural import NeuralConfig, NeuralModel
+from .text import TextFusion, item_text
+
+if TYPE_CHECKING:
+    from ..knowledge import Knowledge
+
+__all__ = ["AttentionConfig", "AttentionModel", "SequenceConfig", "SequenceModel"]
+
+
+class SequenceConfig(NeuralConfig):
+    """Parameters of a network over the history."""
+
+    dim: int = Field(64, ge=1, description="width of item vectors and hidden states")
+    max_length: int = Field(50, ge=1, description="longest history read, in events")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    text: str | None = Field(
+        None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher"
+    )
+
+    @abstractmethod
+    def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> SequenceModel:
+        """The model with initial weights; ``vectors`` as in :class:`SequenceModel`."""
+
+    def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> SequenceModel:
+        vectors = item_text(knowledge, self.text) if self.text else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.network(split.n_items, split.n_users, vectors)
+
+    def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> SequenceModel:
+        vectors = tensors.get("fusion.vectors")
+        model = self.network(n_items, n_users, None if vectors is None else np.asarray(vectors))
+        model.load_tensors(tensors)
+        return model
+
+
+class SequenceModel(NeuralModel):
+    """A network that is fed scaled item vectors and whose states are compared with the same vectors.
+
+    Args:
+        config: Its parameters.
+        n_items: Catalogue size.
+        n_users: Number of users.
+        vectors: float ``[n_items, any]``, text embeddings that are mapped into the item vectors, or None.
+        places: Learned position vectors; 0 for none.
+    """
+
+    config: SequenceConfig
+
+    def __init__(
+        self, config: SequenceConfig, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None, places: int = 0
+    ) -> None:
+        super().__init__(config, n_items, n_users)
+        self.items = nn.Parameter(torch.randn(n_items, config.dim) * config.dim**-0.5)
+        if places:
+            self.place = nn.Parameter(torch.randn(places, config.dim) * 0.02)
+        self.fusion = None if vectors is None else TextFusion(vectors, config.dim)
+        self.norm = nn.LayerNorm(config.dim)
+
+    @property
+    def dim(self) -> int:
+        return self.config.dim
+
+    def table(self) -> Tensor:
+        return self.items if self.fusion is None else self.items + self.fusion()
+
+    def states(self, users: Tensor, inputs: Tensor, table: Tensor) -> Tensor:
+        # padding lies on the right and no state looks there, so it can hold any vector
+        vectors = functional.embedding(inputs.clamp_max(self.n_items - 1), table)
+        return self.run(vectors * self.dim**0.5)
+
+    @abstractmethod
+    def run(self, vectors: Tensor) -> Tensor:
+        """States from scaled item vectors, float ``[rows, length, dim]`` both; what a bundle's encoder computes."""
+
+
+class AttentionConfig(SequenceConfig):
+    """Parameters of blocks of attention."""
+
+    blocks: int = Field(2, ge=0, description="attention blocks")
+    heads: int = Field(2, ge=1, description="attention heads; must divide dim")
+    embedding_dropout: float | None = Field(
+        None, ge=0, lt=1, description="of the input vectors; None: the same as dropout"
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> AttentionConfig:
+        if self.dim % self.heads:
+            raise ConfigError(f"heads={self.heads} does not divide dim={self.dim}", key=("heads",))
+        return self
+
+
+class AttentionModel(SequenceModel):
+    """Position vectors are added to the input, blocks of attention follow, a norm ends it.
+
+    Args:
+        config: Its parameters.
+        n_items: Catalogue size.
+        n_users: Number of users.
+        vectors: See :class:`SequenceModel`.
+    """
+
+    config: AttentionConfig
+
+    def __init__(
+        self, config: AttentionConfig, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None = None
+    ) -> None:
+        super().__init__(config, n_items, n_users, vectors, places=config.max_length)
+        self.blocks = nn.ModuleList(self.block() for _ in range(config.blocks))
+        self.dropout = Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
+
+    @abstractmethod
+    def block(self) -> nn.Module:
+        """One block with initial weights: float ``[rows, length, dim]`` to the same."""
+
+    def run(self, vectors: Tensor) -> Tensor:
+        x = self.dropout(vectors + self.place[: vectors.shape[1]])
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)  # type: ignore[no-any-return]
