@@ -17,6 +17,8 @@ _BYTES = 64 << 20
 """Scores that are held at a time, in bytes."""
 _ROWS = 4096
 """Contexts that are scored at a time, at most."""
+_ENCODED = 1 << 14
+"""Contexts that are encoded at a time."""
 _CHUNK = 64
 """Items whose best score is looked at first."""
 
@@ -45,14 +47,15 @@ def rank(
         raise ConfigError(f"k and block must be at least 1 (got k={k}, block={block})")
     width = -(-model.n_items // _CHUNK) * _CHUNK
     step = block or max(1, min(_ROWS, _BYTES // (4 * width), len(contexts)))
-    scorer = _Scorer(model)
+    scorer = _Scorer(model, contexts)
     space = torch.full((step, width), -torch.inf)
     ranked = np.full((len(contexts), k), -1, dtype=np.int32)
     with torch.inference_mode():
         for start in range(0, len(contexts), step):
-            part = contexts.take(np.arange(start, min(start + step, len(contexts))))
+            rows = np.arange(start, min(start + step, len(contexts)))
+            part = contexts.take(rows)
             scores = space[: len(part)]
-            scorer.fill(part, scores[:, : model.n_items])
+            scorer.fill(rows, scores[:, : model.n_items])
             if exclude_history:
                 scores.view(-1).index_fill_(0, _hidden(part, width), -torch.inf)
             best = _best(scores, k)
@@ -61,24 +64,33 @@ def rank(
 
 
 class _Scorer:
-    """Writes the scores of a few contexts into a given place."""
+    """Writes the scores of a few of some contexts into a given place."""
 
-    def __init__(self, model: RankingModel) -> None:
-        self.model = model
+    def __init__(self, model: RankingModel, contexts: Contexts) -> None:
+        self.model, self.contexts = model, contexts
+        self.first, self.vectors = 0, torch.zeros(0, 0)
         if isinstance(model, VectorModel):
             self.items = torch.tensor(model.item_vectors()).T
             bias = model.item_bias()
             self.bias = None if bias is None else torch.tensor(bias)
 
-    def fill(self, contexts: Contexts, out: Tensor) -> None:
+    def fill(self, rows: npt.NDArray[np.int64], out: Tensor) -> None:
+        """Scores of some consecutive contexts; later calls ask for later ones."""
         if not isinstance(self.model, VectorModel):
-            out.numpy()[:] = self.model.score(contexts)
+            out.numpy()[:] = self.model.score(self.contexts.take(rows))
             return
-        vectors = torch.tensor(self.model.encode(contexts))
+        vectors = self._encoded(self.model, int(rows[0]), int(rows[-1]) + 1)
         if self.bias is None:
             torch.mm(vectors, self.items, out=out)
         else:
             torch.addmm(self.bias, vectors, self.items, out=out)
+
+    def _encoded(self, model: VectorModel, start: int, stop: int) -> Tensor:
+        """Vectors of some contexts, out of many that are encoded at once: a model may begin with work for all items."""
+        if stop > self.first + len(self.vectors):
+            ahead = np.arange(start, min(max(stop, start + _ENCODED), len(self.contexts)))
+            self.first, self.vectors = start, torch.tensor(model.encode(self.contexts.take(ahead)))
+        return self.vectors[start - self.first : stop - self.first]
 
 
 def _hidden(contexts: Contexts, width: int) -> Tensor:

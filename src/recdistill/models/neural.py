@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +16,9 @@ from ..data.dataset import Contexts
 from .base import Floats, ModelConfig, VectorModel
 
 __all__ = ["Batch", "NeuralConfig", "NeuralModel"]
+
+_GROUP = 512
+"""Histories that are encoded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +103,17 @@ class NeuralModel(nn.Module, VectorModel):
         self.eval()
         table = self.table()
         length = self.config.max_length  # type: ignore[attr-defined]
-        inputs = torch.from_numpy(contexts.history.padded(length, self.n_items)).to(table.device)
-        users = torch.from_numpy(contexts.users.astype(np.int64)).to(table.device)
-        counts = torch.from_numpy(np.minimum(contexts.history.lengths, length)).to(table.device)
-        width = max(int(counts.max()) if len(counts) else 1, 1)
-        states = self.states(users, inputs[:, :width], table)
-        last = states[torch.arange(len(counts), device=table.device), (counts - 1).clamp_min(0)]
+        inputs = torch.from_numpy(contexts.history.padded(length, self.n_items))
+        users = torch.from_numpy(contexts.users.astype(np.int64))
+        counts = torch.from_numpy(np.minimum(contexts.history.lengths, length))
+        vectors = torch.zeros(len(users), self.dim)
+        for rows in _of_like_length(counts):
+            width = max(int(counts[rows].max()), 1)
+            states = self.states(users[rows].to(table.device), inputs[rows, :width].to(table.device), table)
+            last = states[torch.arange(len(rows)), (counts[rows] - 1).clamp_min(0)]
+            vectors[rows] = last.float().cpu()
         self.train(was_training)
-        return np.ascontiguousarray(last.float().cpu().numpy())
+        return vectors.numpy()
 
     @torch.inference_mode()
     def item_vectors(self) -> Floats:
@@ -133,3 +139,8 @@ class NeuralModel(nn.Module, VectorModel):
     def load_tensors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over saved weights."""
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()})
+
+
+def _of_like_length(lengths: Tensor) -> Iterator[Tensor]:
+    """Rows in groups of at most ``_GROUP``, shortest first, so that few of the places a group computes are padding."""
+    return iter(lengths.argsort(stable=True).split(_GROUP)) if len(lengths) else iter(())
