@@ -29,7 +29,7 @@ ROOMS = (
 )
 """From the bottom up; "" is the package itself, whose names everything above ``data`` may lead to."""
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-BESIDE = {("compression", "serving"), ("recipes", "reports")}
+BESIDE = {("compression", "serving"), ("recipes", "reports"), ("registry", "config")}
 """Rooms of one level of which the first may import the second."""
 SERVING = {"data", "serving", *ROOMS[0], *ROOMS[1]}
 

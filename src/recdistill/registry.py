@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, PlainSerializer
+
+from .config import Config
 from .errors import ConfigError, MissingExtraError, nearest
 
-__all__ = ["Component", "Components", "need"]
+__all__ = ["Component", "Components", "component_field", "need"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,28 @@ class Components(Mapping[str, Component]):
     def classes(self) -> list[str]:
         """Names of the built-in classes, for ``__all__``."""
         return [component.attribute for component in self._built_in.values()]
+
+
+def component_field(table: Components) -> Any:
+    """A field of a config that is written as ``{type: NAME, parameter: value, …}`` or just ``NAME``."""
+
+    def parse(value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"type": value}
+        if not isinstance(value, Mapping):
+            return value
+        parameters = dict(value)
+        kind = parameters.pop("type", None)
+        if not isinstance(kind, str):
+            raise ConfigError(f"type is missing: which of {', '.join(table)}?")
+        if kind not in table:
+            raise ConfigError(f"no {table.kind} component is called {kind!r}", key=("type",), hint=nearest(kind, table))
+        return table[kind].load()(**parameters)
+
+    def dump(value: Config) -> dict[str, Any]:
+        return {"type": value.name, **value.model_dump(mode="json")}
+
+    return Annotated[Config, BeforeValidator(parse), PlainSerializer(dump)]
 
 
 def need(package: str, extra: str) -> Any:

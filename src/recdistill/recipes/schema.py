@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from ..config import Config
 from ..data import SPLITS, Cleaning
@@ -16,7 +15,7 @@ from ..evaluation.metrics import METRICS
 from ..evaluation.metrics import parse as parse_metric
 from ..models import MODELS
 from ..objectives import OBJECTIVES
-from ..registry import Components
+from ..registry import component_field
 from ..teachers import TEACHERS
 from ..training.config import Training
 
@@ -26,36 +25,14 @@ _SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What names a file, a folder or a teacher."""
 
 
-def _component(table: Components) -> Any:
-    """A field that is written as ``{type: NAME, parameter: value, …}`` or just ``NAME``."""
-
-    def parse(value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"type": value}
-        if not isinstance(value, Mapping):
-            return value
-        parameters = dict(value)
-        kind = parameters.pop("type", None)
-        if not isinstance(kind, str):
-            raise ConfigError(f"type is missing: which of {', '.join(table)}?")
-        if kind not in table:
-            raise ConfigError(f"no {table.kind} component is called {kind!r}", key=("type",), hint=nearest(kind, table))
-        return table[kind].load()(**parameters)
-
-    def dump(value: Config) -> dict[str, Any]:
-        return {"type": value.name, **value.model_dump(mode="json")}
-
-    return Annotated[Config, BeforeValidator(parse), PlainSerializer(dump)]
-
-
 if TYPE_CHECKING:
     from ..data import SplitConfig as SplitMethod
     from ..models import ModelConfig as Model
     from ..objectives.base import ObjectiveConfig as Objective
 else:
-    Model = _component(MODELS)
-    Objective = _component(OBJECTIVES)
-    SplitMethod = _component(SPLITS)
+    Model = component_field(MODELS)
+    Objective = component_field(OBJECTIVES)
+    SplitMethod = component_field(SPLITS)
 
 
 class DataSpec(Config):

@@ -1,0 +1,152 @@
+"""A model that learns in the loop, with its loss terms and its optimiser: the student, and whoever learns beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.dataset import Split
+from ..errors import TrainingError
+from ..knowledge import Knowledge
+from ..models.neural import Batch, NeuralConfig
+from ..objectives.base import FeatureObjective, ObjectiveConfig, ScoreObjective, Targets, TeacherRankings
+from .config import Training
+from .head import catalogue_loss
+from .sampled import Negatives
+from .setup import build_model, build_objectives, build_optimiser
+
+__all__ = ["Forward", "Learner"]
+
+_LOSSES = (ScoreObjective, FeatureObjective)
+"""Objectives that have a loss; others only prepare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What a network says in one step.
+
+    Attributes:
+        table: float ``[n_items, dim]``, item vectors.
+        bias: float ``[n_items]`` or None.
+        hidden: float ``[n, dim]``, states at the labelled places; None where no term asks for scores.
+    """
+
+    table: Tensor
+    bias: Tensor | None
+    hidden: Tensor | None
+
+
+class Learner:
+    """A model in training.
+
+    Args:
+        config: The model.
+        split: Training events and validation contexts.
+        objectives: Its loss terms.
+        knowledge: What they read.
+        training: Parameters of the loop.
+        device: Where the model lives.
+    """
+
+    def __init__(
+        self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
+        training: Training, device: torch.device,
+    ) -> None:  # fmt: skip
+        self.training, self.device = training, device
+        self.model = build_model(config, split, knowledge, training.seed).to(device)
+        self.objectives = build_objectives(objectives, self.model, split, knowledge, training.seed)
+        self.modules: dict[str, nn.Module] = {"model": self.model, "objectives": nn.ModuleDict(self.objectives)}
+        self.optimiser = build_optimiser(self.modules.values(), training)
+        self.best, self.best_epoch = self.weights(), 0
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of all that the model has learned so far."""
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def keep(self, epoch: int) -> None:
+        """The present weights are the best so far."""
+        self.best, self.best_epoch = self.weights(), epoch
+
+    def weigh(self, epoch: int) -> dict[str, float]:
+        """Weight of each term in an epoch, from 1."""
+        return {name: objective.weight.at(epoch - 1) for name, objective in self.objectives.items()}
+
+    def learns(self, weights: Mapping[str, float]) -> bool:
+        """Whether any term with a loss has a weight."""
+        return any(weights[name] > 0 for name, objective in self.objectives.items() if isinstance(objective, _LOSSES))
+
+    def forward(self, batch: Batch, weights: Mapping[str, float], scores: bool = False) -> Forward:
+        """Run the network.
+
+        Args:
+            batch: The windows of a step.
+            weights: Of the terms.
+            scores: Hidden states are wanted even if no term asks for scores.
+        """
+        terms = (o for name, o in self.objectives.items() if weights[name] > 0)
+        scores = scores or any(isinstance(objective, ScoreObjective) for objective in terms)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bf16"):
+            table = self.model.table()
+            hidden = self.model.hidden(batch, table) if scores else None
+        return Forward(table, self.model.bias(), hidden)
+
+    def learn(
+        self, said: Forward, batch: Batch, rankings: Mapping[str, TeacherRankings], weights: Mapping[str, float],
+        *, lr: float, negatives: Negatives | None, where: str,
+    ) -> dict[str, float]:  # fmt: skip
+        """One step of the optimiser.
+
+        Args:
+            said: What the network says to the batch.
+            batch: The windows of the step.
+            rankings: Teacher name to its rankings at every position.
+            weights: Of the terms.
+            lr: Learning rate.
+            negatives: Estimate log-sum-exps from these items instead of all.
+            where: Names the step in messages.
+
+        Returns:
+            The mean loss of each term that has a weight.
+
+        Raises:
+            TrainingError: A loss or the gradient is not finite.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        loss, values = self._loss(said, batch, rankings, weights, negatives)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.training.clip)
+        numbers = torch.stack([*values.values(), norm.to(loss)]).tolist()  # one wait for the device
+        for what, number in zip([*map("the loss of {!r}".format, values), "the gradient"], numbers, strict=True):
+            if not math.isfinite(number):
+                raise TrainingError(f"{what} is {number}", where=where, hint="lower lr or clip")
+        self.optimiser.step()
+        return dict(zip(values, numbers, strict=False))
+
+    def _loss(
+        self, said: Forward, batch: Batch, rankings: Mapping[str, TeacherRankings], weights: Mapping[str, float],
+        negatives: Negatives | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+        """Weighted sum of all terms, and each of them."""
+        active = {name: objective for name, objective in self.objectives.items() if weights[name] > 0}
+        on_scores = {name: o for name, o in active.items() if isinstance(o, ScoreObjective)}
+        loss: Tensor = said.table.new_zeros((), dtype=torch.float32)
+        values: dict[str, Any] = {}
+        if on_scores:
+            assert said.hidden is not None
+            terms = [(objective, weights[name]) for name, objective in on_scores.items()]
+            targets = Targets(batch.labels, batch.weights, rankings)
+            loss, means = catalogue_loss(said.hidden, said.table, said.bias, targets, terms, negatives)
+            values = dict(zip(on_scores, means, strict=True))
+        for name, objective in active.items():
+            if isinstance(objective, FeatureObjective):
+                term = objective.loss(self.model, said.table, batch)
+                loss, values[name] = loss + weights[name] * term, term.detach()
+        return loss, values
