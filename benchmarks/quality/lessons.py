@@ -93,7 +93,7 @@ class School:
         """Train the student, or find it trained."""
         training = arm.training.replace(seed=seed, metric=self.split.select)
         model = self.plan.student.replace(**arm.parameters)
-        taught = any("teacher" in type(objective).model_fields for objective in arm.objectives)
+        taught = any(objective.is_taught for objective in arm.objectives)
         known = Knowledge((self.rankings,) if taught else ())
         terms = [[objective.name, objective.model_dump(mode="json")] for objective in arm.objectives]
         of = [model.digest(), training.model_dump(mode="json"), terms, known.digest(), self.split.fingerprint]

@@ -24,3 +24,11 @@ def test_every_listed_objective_can_be_built() -> None:
 def test_a_config_without_an_objective() -> None:
     with pytest.raises(TypeError, match="not an objective"):
         ObjectiveConfig().build()
+
+
+def test_whom_an_objective_is_taught_by() -> None:
+    assert not objectives.CrossEntropy().is_taught
+    assert objectives.CrossEntropy().named_teachers == ()
+    assert objectives.SoftLabels().is_taught
+    assert objectives.SoftLabels().named_teachers == ()
+    assert objectives.SoftLabels(teacher="large").named_teachers == ("large",)

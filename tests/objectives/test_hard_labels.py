@@ -15,7 +15,7 @@ def test_formula() -> None:
     targets = made_up_targets(8, 9, 4)
     known = targets.rankings["teacher"]
     objective = HardLabels(k=3, decay=2.0).build()
-    objective.teacher = "teacher"
+    objective.teachers = ("teacher",)
     got = objective.loss(NaiveScores(torch.from_numpy(z)), targets)
     for row in range(8):
         ranks = [r for r in range(3) if not np.isinf(float(known.logp[row, r]))]

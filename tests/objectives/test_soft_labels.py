@@ -16,7 +16,7 @@ from .naive import NaiveScores, made_up_targets, teacher_rankings
 
 def soft_labels(**parameters: object) -> SoftLabelsLoss:
     objective: SoftLabelsLoss = SoftLabels(**parameters).build()
-    objective.teacher = "teacher"
+    objective.teachers = ("teacher",)
     return objective
 
 

@@ -87,7 +87,7 @@ def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
     terms = []
     for config in configs:
         objective = config.build()
-        objective.teacher = getattr(config, "teacher", None) or "teacher"
+        objective.teachers = config.named_teachers or ("teacher",)
         objective.popularity = torch.arange(ITEMS).float()
         if isinstance(config, UnKD):
             objective.groups = strata(objective.popularity, config.groups)

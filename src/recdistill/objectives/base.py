@@ -126,6 +126,17 @@ class ObjectiveConfig(Config):
 
     weight: Weight = Field(Schedule(), description="a number, or a schedule over the epochs")
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether it learns from what a teacher said: a parameter names which, ``teacher`` or ``teachers``."""
+        return bool({"teacher", "teachers"} & type(self).model_fields.keys())
+
+    @property
+    def named_teachers(self) -> tuple[str, ...]:
+        """The teachers that its parameters name; none where it takes those that it finds."""
+        one, several = getattr(self, "teacher", None), getattr(self, "teachers", ())
+        return tuple(several) if one is None else (one, *several)
+
     def build(self) -> Objective:
         """Make the loss term."""
         raise TypeError(f"{type(self).__name__} is not an objective")  # every subclass overrides this
@@ -138,8 +149,8 @@ class Objective(nn.Module, ABC):
         config: Its parameters.
     """
 
-    teacher: str | None = None
-    """Teacher whose stored rankings it reads at every position, once :meth:`prepare` has found it."""
+    teachers: tuple[str, ...] = ()
+    """Teachers whose stored rankings it reads at every position, once :meth:`prepare` has found them."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
         super().__init__()

@@ -40,10 +40,10 @@ class HardLabelsLoss(ScoreObjective):
     config: HardLabels
 
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
+        self.teachers = (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        known = targets.rankings[self.teacher or ""]
+        known = targets.rankings[self.teachers[0]]
         items, listed = known.items[:, : self.config.k], ~known.logp[:, : self.config.k].isinf()
         ranks = torch.arange(items.shape[1], device=items.device)
         weights = torch.exp(-ranks / self.config.decay) * listed

@@ -56,7 +56,7 @@ class SoftLabelsLoss(RankingsObjective):
         return (self.config.temperature,)
 
     def look_ahead(self, targets: Targets) -> None:
-        self._told(targets.rankings[self.teacher or ""])
+        self._told(targets.rankings[self.teachers[0]])
 
     def compared(self, scene: Scene) -> Tensor:
         t, scores = self.config.temperature, scene.scores

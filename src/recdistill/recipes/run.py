@@ -208,13 +208,13 @@ class Run:
 
     def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read: those it names, or all if a term names none."""
-        fields = [type(o).model_fields for o in spec.objectives]
-        named = [getattr(o, "teacher", None) for o, f in zip(spec.objectives, fields, strict=True) if "teacher" in f]
+        taught = [objective for objective in spec.objectives if objective.is_taught]
         text = spec.parameters.get("text", getattr(self.recipe.student.model, "text", None))
-        if not named and text is None:
+        if not taught and text is None:
             return []
-        if None in named or text == "all":
+        if text == "all" or not all(objective.named_teachers for objective in taught):
             return self.taught
+        named = {name for objective in taught for name in objective.named_teachers}
         return [
             stage for spec_, stage in zip(self.recipe.teachers, self.taught, strict=True) if spec_.id in (*named, text)
         ]

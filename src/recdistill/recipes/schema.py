@@ -165,7 +165,7 @@ class StudentSpec(Config):
     @model_validator(mode="after")
     def _alone_is_alone(self) -> StudentSpec:
         for index, objective in enumerate(self.alone.objectives):
-            if "teacher" in type(objective).model_fields:
+            if objective.is_taught:
                 key = ("alone", "objectives", str(index))
                 what = f"{objective.name} needs a teacher, and this is the student without one"
                 raise ConfigError(what, key=key, hint="use it under distilled or ablations")
@@ -273,10 +273,11 @@ class Recipe(Config):
     def _objectives_fit(self, ids: list[str]) -> None:
         for kind, spec in self.student.trainings.items():
             for index, objective in enumerate(spec.objectives):
-                teacher = getattr(objective, "teacher", None)
-                if teacher is not None and teacher not in ids:
-                    key = ("student", *_place(kind), "objectives", str(index), "teacher")
-                    raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
+                for teacher in objective.named_teachers:
+                    if teacher not in ids:
+                        name = "teacher" if "teacher" in type(objective).model_fields else "teachers"
+                        key = ("student", *_place(kind), "objectives", str(index), name)
+                        raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
 
     def labels(self, teacher: TeacherSpec) -> bool:
         """Whether a recommender's or ensemble's rankings are stored."""
@@ -288,5 +289,5 @@ class Recipe(Config):
     def main_teacher(self) -> str | None:
         """The teacher that the report compares with: one that the student is taught by, else the last that ranks."""
         ranking = [t.id for t in self.teachers if t.ranks]
-        named = [t for o in self.student.distilled.objectives if (t := getattr(o, "teacher", None)) in ranking]
+        named = [t for o in self.student.distilled.objectives for t in o.named_teachers if t in ranking]
         return named[0] if named else ranking[-1] if ranking else None

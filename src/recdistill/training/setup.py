@@ -95,9 +95,8 @@ def build_loader(
     """
     temperatures: dict[str, tuple[float, ...]] = {}
     for objective in objectives:
-        if objective.teacher is not None:
-            wanted = {*temperatures.get(objective.teacher, ()), *objective.temperatures}
-            temperatures[objective.teacher] = tuple(sorted(wanted))
+        for teacher in objective.teachers:
+            temperatures[teacher] = tuple(sorted({*temperatures.get(teacher, ()), *objective.temperatures}))
     stores = {teacher: knowledge.rankings(teacher)[0] for teacher in temperatures}
     for teacher, store in stores.items():
         if store.contexts == "events" and not config.sequential:

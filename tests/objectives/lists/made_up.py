@@ -37,7 +37,7 @@ def repeated(at: Scene, row: int, times: int) -> Scene:
 def ready(objective: ScoreObjective) -> RankingsObjective:
     """As :meth:`prepare` would leave it."""
     assert isinstance(objective, RankingsObjective)
-    objective.teacher = "teacher"
+    objective.teachers = ("teacher",)
     objective.popularity = torch.arange(ITEMS).float()
     return objective
 

@@ -51,11 +51,11 @@ class RankingsObjective(ScoreObjective):
             )
             hint = "a user's labels are the history, which no teacher lists; use 'all'"
             raise ConfigError(what, key=(self.config.name, "trust"), hint=hint)
-        self.teacher = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher
+        self.teachers = (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
         self.popularity = torch.from_numpy(split.popularity).float().to(next(model.parameters()).device)
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        scene = Scene(scores, targets.rankings[self.teacher or ""], targets, self.popularity)
+        scene = Scene(scores, targets.rankings[self.teachers[0]], targets, self.popularity)
         with torch.no_grad():
             answered = scene.known.confidence * ~scene.known.logp[:, 0].isneginf()
             believed = answered if self.trust == "all" else answered * trusted(self.trust, scene, self.trust_scale)
