@@ -143,4 +143,4 @@ class NeuralModel(nn.Module, VectorModel):
 
 def _of_like_length(lengths: Tensor) -> Iterator[Tensor]:
     """Rows in groups of at most ``_GROUP``, shortest first, so that few of the places a group computes are padding."""
-    return iter(lengths.argsort(stable=True).split(_GROUP)) if len(lengths) else iter(())
+    return iter(torch.split(lengths.argsort(stable=True), _GROUP)) if len(lengths) else iter(())
