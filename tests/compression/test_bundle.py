@@ -12,6 +12,7 @@ from recdistill.compression import ServedModel, write_bundle
 from recdistill.compression.encoder_check import encoder_error
 from recdistill.compression.forms import form_of
 from recdistill.compression.linear import contexts_of, item_to_item
+from recdistill.compression.storage import Storage
 from recdistill.data.dataset import Dataset, Split
 from recdistill.data.sequences import Sequences
 from recdistill.errors import BundleError, ConfigError
@@ -20,6 +21,7 @@ from recdistill.models.sasrec import SASRec
 from recdistill.serving import Bundle
 from tests.compression.conftest import CONFIGS
 
+WHOLE = Storage(vectors="float32", neighbours=60)
 KINDS = {
     "sasrec": "sequence",
     "gru4rec": "sequence",
@@ -36,7 +38,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_model_becomes_a_bundle(name: str, models: dict[str, RankingModel], split: Split, tmp_path: Path) -> None:
-    path = write_bundle(models[name], split.dataset, tmp_path / "b", vectors="float32", neighbours=60)
+    path = write_bundle(models[name], split.dataset, tmp_path / "b", vectors=WHOLE)
     bundle = Bundle.open(path)
     assert bundle.manifest.kind == KINDS[name]
     assert bundle.manifest.parameters == models[name].n_parameters
@@ -61,17 +63,38 @@ def test_scores_of_an_encoder_are_those_of_the_model(
 def test_an_item_to_item_bundle_adds_up_what_the_model_adds_up(
     name: str, models: dict[str, RankingModel], split: Split, tmp_path: Path
 ) -> None:
-    served = ServedModel(write_bundle(models[name], split.dataset, tmp_path / "b", vectors="float32", neighbours=60))
+    served = ServedModel(write_bundle(models[name], split.dataset, tmp_path / "b", vectors=WHOLE))
     np.testing.assert_allclose(served.score(split.test), models[name].score(split.test), atol=2e-3)
 
 
-def test_int8_is_near_and_smaller(models: dict[str, RankingModel], split: Split, tmp_path: Path) -> None:
+def test_fewer_bits_are_near_and_smaller(models: dict[str, RankingModel], split: Split, tmp_path: Path) -> None:
     sizes = {}
-    for precision in ("int8", "float16", "float32"):
-        bundle = Bundle.open(write_bundle(models["sasrec"], split.dataset, tmp_path / precision, vectors=precision))
-        sizes[precision] = bundle.size_bytes
-        assert bundle.manifest.checks["overlap_at_10"] > 0.9
-    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+    for form, least in {"int4": 0.6, "int8": 0.9, "float16": 0.9, "float32": 0.99}.items():
+        bundle = Bundle.open(write_bundle(models["sasrec"], split.dataset, tmp_path / form, vectors=form))
+        sizes[form] = bundle.size_bytes
+        assert bundle.manifest.checks["overlap_at_10"] > least
+        assert bundle.manifest.precision == form
+    assert sizes["int4"] < sizes["int8"] < sizes["float16"] < sizes["float32"]
+
+
+@pytest.mark.parametrize("name", ["sasrec", "mf", "ease"])
+@pytest.mark.parametrize("form", ["int4", "pq"])
+def test_every_kind_with_vectors_is_served_from_few_bits(
+    name: str, form: str, models: dict[str, RankingModel], split: Split, tmp_path: Path
+) -> None:
+    bundle = Bundle.open(write_bundle(models[name], split.dataset, tmp_path / "b", vectors=form))
+    whole = Bundle.open(write_bundle(models[name], split.dataset, tmp_path / "w", vectors="float32"))
+    assert bundle.recommend(["i1", "i2"], 5)
+    assert bundle.similar("i3", 5)
+    correlation = np.corrcoef(bundle.score(split.test).ravel(), whole.score(split.test).ravel())[0, 1]
+    assert correlation > 0.9
+
+
+def test_parts_that_do_not_divide_the_width_are_refused(
+    models: dict[str, RankingModel], split: Split, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="5 parts do not divide 16 dimensions; use one of 1, 2, 4, 8, 16"):
+        write_bundle(models["sasrec"], split.dataset, tmp_path / "b", vectors=Storage(vectors="pq", parts=5))
 
 
 def test_ages_of_a_decay_are_found(models: dict[str, RankingModel], split: Split) -> None:
@@ -126,10 +149,10 @@ def test_numbers_that_are_not_finite_are_refused(split: Split, tmp_path: Path) -
 
 def test_a_graph_of_another_network_is_refused(models: dict[str, RankingModel], split: Split) -> None:
     users = contexts_of(split.train)
-    form = form_of(models["sasrec"], users, split.popularity, "float32", 10)
+    form = form_of(models["sasrec"], users, split.popularity, WHOLE)
     stranger: Any = SASRec(dim=16, max_length=8).build(split, seed=2)
     with pytest.raises(BundleError, match="away from the network"):
-        encoder_error(stranger, form, users)
+        encoder_error(stranger, form, users, "float32")
 
 
 def test_a_trained_model_without_a_known_encoder_is_refused(models: dict[str, RankingModel], split: Split) -> None:
@@ -140,4 +163,4 @@ def test_a_trained_model_without_a_known_encoder_is_refused(models: dict[str, Ra
     model = ServedModel.__new__(ServedModel)
     model.config = Strange()
     with pytest.raises(BundleError, match="did you mean 'sasrec'"):
-        form_of(model, contexts_of(split.train), split.popularity, "int8", 10)
+        form_of(model, contexts_of(split.train), split.popularity, Storage())

@@ -59,7 +59,7 @@ def test_hstu_agrees_with_torch(split: Split, blocks: int, heads: int) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "room"), [("float16", 0.01), ("int8", 0.1)])
+@pytest.mark.parametrize(("precision", "room"), [("float16", 0.01), ("int8", 0.1), ("int4", 1.0)])
 def test_fewer_bits_come_near_and_are_smaller(split: Split, precision: str, room: float) -> None:
     model = _shaken(SASRec(dim=32, max_length=8).build(split))
     tensors = model.tensors()

@@ -21,7 +21,7 @@ from .card import write_card
 from .encoder_check import encoder_error
 from .forms import Form, form_of
 from .linear import contexts_of
-from .quantise import check_precision
+from .storage import Storage, storage_of
 
 __all__ = ["write_bundle"]
 
@@ -33,9 +33,8 @@ def write_bundle(
     dataset: Dataset,
     path: str | Path,
     *,
-    vectors: str = "int8",
+    vectors: str | Storage = "int8",
     card: Mapping[str, Any] | None = None,
-    neighbours: int = 100,
 ) -> Path:
     """Write a directory from which :class:`recdistill.serving.Bundle` recommends without torch.
 
@@ -47,31 +46,31 @@ def write_bundle(
         model: A fitted model: SASRec, GRU4Rec, matrix factorisation, EASE, item-kNN, text-kNN or popularity.
         dataset: The catalogue it ranks, and the log for the popularity of its items.
         path: Directory to make; one that is there is replaced at the end.
-        vectors: How numbers are stored: ``"int8"`` (a scale for each row), ``"float16"`` or ``"float32"``.
+        vectors: How numbers are stored: ``"float32"``, ``"float16"``, ``"int8"``, ``"int4"`` (with a scale for each
+            row), ``"pq"`` (product quantisation), or a :class:`Storage` that says it for each part.
         card: The model card; see :func:`~recdistill.compression.card.write_card`.
-        neighbours: Entries kept of each row of an item-to-item matrix.
 
     Returns:
         ``path``.
 
     Raises:
         BundleError: Model and dataset do not fit, or the encoder does not give what the model gives.
-        ConfigError: No such precision.
+        ConfigError: No such form, or one that does not fit the width of the vectors.
         MissingExtraError: A sequential model needs the extra ``onnx``.
     """
-    precision, path = check_precision(vectors), Path(path)
+    storage, path = storage_of(vectors), Path(path)
     if model.n_items != dataset.n_items:
         raise BundleError(f"the model ranks {model.n_items:,} items, the dataset has {dataset.n_items:,}", where=path)
     users = _some_users(dataset)
     popularity = np.bincount(dataset.log.items, minlength=dataset.n_items)
-    form = form_of(model, users, popularity, precision, neighbours)
+    form = form_of(model, users, popularity, storage)
     manifest = Manifest(
         kind=form.kind,
         model=model.config.name,
         n_items=model.n_items,
         dim=form.dim,
         max_length=form.max_length,
-        precision=precision,
+        precision=storage.vectors,
         parameters=model.n_parameters,
         fingerprints={
             "dataset": dataset.fingerprint,
@@ -85,10 +84,10 @@ def write_bundle(
         write_card(
             part,
             card or {},
-            {"kind": form.kind, "model": manifest.model, "items": manifest.n_items, "numbers": precision},
+            {"kind": form.kind, "model": manifest.model, "items": manifest.n_items, "numbers": storage.vectors},
         )
         manifest.write(part)
-        checks = _compare(model, form, Bundle.open(part), users)
+        checks = _compare(model, form, Bundle.open(part), users, storage)
         replace(manifest, checks=checks).write(part)
     return path
 
@@ -111,11 +110,11 @@ def _write_form(directory: Path, form: Form) -> None:
         (directory / "encoder.onnx").write_bytes(form.encoder)
 
 
-def _compare(model: RankingModel, form: Form, bundle: Bundle, users: Contexts) -> dict[str, float]:
+def _compare(model: RankingModel, form: Form, bundle: Bundle, users: Contexts, storage: Storage) -> dict[str, float]:
     """Overlap of the top 10 of model and bundle, and the error of the encoder alone."""
     checks = {"users": float(len(users)), "overlap_at_10": _overlap(model, bundle, users)}
     if form.encoder is not None and isinstance(model, VectorModel):
-        checks["encoder_error"] = encoder_error(model, form, users)
+        checks["encoder_error"] = encoder_error(model, form, users, storage.encoder_form)
     return checks
 
 

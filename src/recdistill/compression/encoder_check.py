@@ -9,26 +9,32 @@ from ..errors import BundleError
 from ..models.base import VectorModel
 from ..serving.scorers import run_encoder, session
 from .forms import Form
+from .storage import EncoderForm
 
 __all__ = ["encoder_error"]
 
-_TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "int8": 1e-1}
+_TOLERANCE: dict[EncoderForm, float] = {"float32": 1e-3, "float16": 1e-2, "int8": 1e-1, "int4": 1.0}
 
 
-def encoder_error(model: VectorModel, form: Form, users: Contexts) -> float:
+def encoder_error(model: VectorModel, form: Form, users: Contexts, precision: EncoderForm) -> float:
     """Largest distance between the context vectors of graph and network, as a share of their length.
 
     Both read the same, uncompressed item vectors, so that only the graph is judged.
+
+    Args:
+        model: The network.
+        form: With the graph.
+        users: Whose histories are read.
+        precision: How the graph's matrices are stored.
 
     Raises:
         BundleError: They are further apart than rounding explains: the graph does not describe this network.
     """
     assert form.encoder is not None
     expected = model.encode(users)
-    got = run_encoder(session(form.encoder), model.item_vectors(), users.history, form.max_length)
+    got = run_encoder(session(form.encoder), model.item_vectors().__getitem__, users.history, form.max_length)
     apart = np.linalg.norm(got - expected, axis=1) / np.maximum(np.linalg.norm(expected, axis=1), 1e-6)
     worst = float(apart.max(initial=0.0))
-    precision = str(form.arrays["vectors"].dtype)
     if not worst <= _TOLERANCE[precision]:
         raise BundleError(
             f"the {precision} encoder is {worst:.1%} away from the network",

@@ -15,12 +15,16 @@ from ..models.fism import FISMModel
 from ..serving.manifest import Kind
 from .graph import gru_graph, hstu_graph, sasrec_graph
 from .linear import fold_in, item_to_item
+from .product import product_code
 from .quantise import Packed, Precision, pack
+from .storage import Storage
 
 __all__ = ["Form", "form_of"]
 
 _AGES = 100
 _ANY_LENGTH = 1_000
+_WIDTH = 4
+"""Dimensions that share a byte in a product quantiser unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,53 +46,59 @@ class Form:
     encoder: bytes | None = None
 
 
-def form_of(
-    model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int
-) -> Form:
+def form_of(model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int64], storage: Storage) -> Form:
     """Choose and make the form of a model.
 
     Args:
         model: Fitted.
         users: Some users of the log with their histories.
         popularity: int64 ``[n_items]``.
-        precision: How numbers are stored.
-        neighbours: Entries kept of each row of an item-to-item matrix.
+        storage: How numbers are stored.
 
     Raises:
+        ConfigError: Vectors that do not divide into the parts of a product quantiser.
         BundleError: A trained sequential model whose encoder cannot be written.
     """
     config = model.config
     if config.name == "popularity":
         return Form("popularity", 0, _ANY_LENGTH, {"bias": model.score(users.take([0]))[0].astype(np.float32)})
     if not config.trained:
-        return _item_to_item_form(model, popularity, precision, neighbours)
+        return _item_to_item_form(model, popularity, storage)
     if isinstance(model, VectorModel) and not getattr(config, "sequential", True):
-        return Form("fold-in", *_vectors(model, _ANY_LENGTH, precision, {"gram": fold_in(model, users)}))
+        return Form("fold-in", *_vectors(model, _ANY_LENGTH, storage, {"gram": fold_in(model, users)}))
     if isinstance(model, FISMModel):
-        seen = _named("seen_vectors", pack(model.tensors()["seen"], precision), "seen_scales")
-        return Form("fading", *_vectors(model, model.config.max_length, precision, seen | {"ages": _fading(model)}))
+        seen = _table(model.tensors()["seen"], storage, "seen_")
+        return Form("fading", *_vectors(model, model.config.max_length, storage, seen | {"ages": _fading(model)}))
     if isinstance(model, VectorModel) and config.name in _ENCODERS:
         length = config.max_length  # type: ignore[attr-defined]
-        return Form("sequence", *_vectors(model, length, precision), encoder=_ENCODERS[config.name](model, precision))
+        encoder = _ENCODERS[config.name](model, storage.encoder_form)
+        return Form("sequence", *_vectors(model, length, storage), encoder=encoder)
     raise BundleError(f"no encoder is known for the model {config.name!r}", hint=nearest(config.name, _ENCODERS))
 
 
 def _vectors(
-    model: VectorModel, length: int, precision: Precision, more: dict[str, npt.NDArray[Any]] | None = None
+    model: VectorModel, length: int, storage: Storage, more: dict[str, npt.NDArray[Any]] | None = None
 ) -> tuple[int, int, dict[str, npt.NDArray[Any]]]:
     vectors, bias = model.item_vectors(), model.item_bias()
-    arrays = _named("vectors", pack(vectors, precision)) | (more or {})
+    arrays = _table(vectors, storage) | (more or {})
     if bias is not None:
         arrays["bias"] = bias.astype(np.float32)
     return vectors.shape[1], length, arrays
 
 
-def _item_to_item_form(
-    model: RankingModel, popularity: npt.NDArray[np.int64], precision: Precision, neighbours: int
-) -> Form:
-    found = item_to_item(model, popularity, neighbours=neighbours, ages=_AGES)
+def _table(vectors: npt.NDArray[np.float32], storage: Storage, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
+    """The files of a table of vectors, see ``serving/tables.py``."""
+    if storage.vectors != "pq":
+        return _named(f"{prefix}vectors", pack(vectors, storage.vectors), f"{prefix}scales")
+    parts = storage.parts or max(vectors.shape[1] // _WIDTH, 1)
+    code = product_code(vectors, parts)
+    return {f"{prefix}codes": code.codes, f"{prefix}codebooks": code.codebooks}
+
+
+def _item_to_item_form(model: RankingModel, popularity: npt.NDArray[np.int64], storage: Storage) -> Form:
+    found = item_to_item(model, popularity, neighbours=storage.neighbours, ages=_AGES)
     small = np.uint16 if model.n_items <= np.iinfo(np.uint16).max else np.int32
-    arrays = _named("weights", pack(found.weights, precision))
+    arrays = _named("weights", pack(found.weights, storage.entries))
     arrays |= {"neighbours": found.neighbours.astype(small), "ages": found.ages, "bias": found.bias}
     return Form("item-to-item", 0, _ANY_LENGTH, arrays)
 
@@ -102,7 +112,7 @@ def _fading(model: FISMModel) -> Floats:
 
 
 def _named(name: str, packed: Packed, scales: str = "scales") -> dict[str, npt.NDArray[Any]]:
-    return {name: packed.values} | ({} if packed.scales is None else {scales: packed.scales})
+    return {name: packed.stored()} | ({} if packed.scales is None else {scales: packed.scales})
 
 
 def _sasrec(model: VectorModel, precision: Precision) -> bytes:

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..registry import need
-from .quantise import Precision, pack
+from .quantise import Packed, Precision, pack, pack_nibbles
 
 __all__ = ["gru_graph", "hstu_graph", "sasrec_graph"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
-_OPSET = 20  # the first with Gelu
+_OPSET, _OPSET_INT4 = 20, 21  # the first with Gelu, with numbers of 4 bits
 _IR = 10
+_INT4 = 22  # TensorProto.INT4
 
 
 class _Graph:
@@ -31,7 +32,8 @@ class _Graph:
 
     def __init__(self, precision: Precision) -> None:
         self._helper, self._numpy = need("onnx.helper", "onnx"), need("onnx.numpy_helper", "onnx")
-        self._precision = precision
+        self._precision: Precision = precision
+        self._opset = _OPSET_INT4 if precision == "int4" else _OPSET
         self._nodes: list[Any] = []
         self._stored: list[Any] = []
 
@@ -50,12 +52,19 @@ class _Graph:
     def real(self, values: npt.NDArray[Any]) -> str:
         """A float32 constant, stored in the precision of the bundle; the runtime unpacks it once, at load."""
         packed = pack(np.asarray(values, dtype=np.float32), self._precision if np.ndim(values) > 1 else "float32")
-        name = self.exact(packed.values, packed.values.dtype)
+        name = self._nibbles(packed) if packed.bits == 4 else self.exact(packed.values, packed.values.dtype)
         if packed.values.dtype != np.float32:
             name = self.add("Cast", name, to=1)
         return (
             name if packed.scales is None else self.add("Mul", name, self.exact(packed.scales[..., None], np.float32))
         )
+
+    def _nibbles(self, packed: Packed) -> str:
+        name, values = f"c{len(self._stored)}", packed.values
+        raw = pack_nibbles(values.reshape(1, -1)) ^ np.uint8(0x88)  # from plus 8 to two's complement
+        tensor = self._helper.make_tensor(name, _INT4, values.shape, raw.tobytes(), raw=True)
+        self._stored.append(tensor)
+        return name
 
     def linear(self, x: str, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> str:
         """``x @ weight.T + bias``, as in torch."""
@@ -98,7 +107,7 @@ class _Graph:
             [value("context", 1, ["batch", dim])],
             self._stored,
         )
-        opsets = [self._helper.make_opsetid("", _OPSET)]
+        opsets = [self._helper.make_opsetid("", self._opset)]
         model = self._helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="recdistill")
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from ..compression.storage import VectorForm
 from ..config import Config
 from ..data import SPLITS, Cleaning
 from ..errors import ConfigError, nearest
@@ -235,7 +236,7 @@ class BundleSpec(Config):
 
     name: ClassVar[str] = "bundle"
 
-    vectors: Literal["int8", "float16", "float32"] = "int8"
+    vectors: VectorForm = Field("int8", description="how numbers are stored; pq: product quantisation")
 
 
 class Recipe(Config):

@@ -4,11 +4,11 @@ A bundle is a directory::
 
     manifest.json        this record; written last
     items.parquet        id, title, categories and popularity of each item
-    vectors.npy          item vectors, int8, float16 or float32            (sequence, fading, fold-in)
-    scales.npy           float32, one for each row of int8 vectors
+    vectors.npy, scales.npy   item vectors, see tables.py                  (sequence, fading, fold-in)
+    codes.npy, codebooks.npy  in their place: product quantisation
     bias.npy             float32, one for each item                        (where the model has one)
     encoder.onnx         vectors of a history → context vector             (sequence)
-    seen_vectors.npy, seen_scales.npy   the same for items of a history     (fading)
+    seen_vectors.npy, …  the same for items of a history                   (fading)
     gram.npy             float32 [dim, dim], the part of a fold-in that is the same for everyone
     neighbours.npy, weights.npy   int [n_items, n], and like vectors.npy [n_items, n]   (item-to-item)
     ages.npy             float32, weight of an event by its age            (item-to-item; fading: by length and age)
@@ -50,7 +50,7 @@ class Manifest:
         n_items: Catalogue size.
         dim: Width of item vectors (0 where there are none).
         max_length: Longest history that is read, in events.
-        precision: How item vectors are stored: ``int8``, ``float16`` or ``float32``.
+        precision: How item vectors are stored: ``float32``, ``float16``, ``int8``, ``int4`` or ``pq``.
         parameters: Numbers that the model needs to score.
         fingerprints: Of the data it was made from.
         checks: How near it came to the model when it was written.

@@ -14,6 +14,7 @@ from ..data.sequences import Sequences
 from ..errors import BundleError
 from ..registry import need
 from .manifest import Kind, Manifest, load_array
+from .tables import load_matrix, load_table
 
 __all__ = ["SCORERS", "Scorer", "run_encoder", "session"]
 
@@ -43,50 +44,44 @@ class SequenceScorer(Scorer):
     """An ONNX encoder reads the vectors of the history; score = context vector · item vector + bias."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
-        self._unit = _unit(self.vectors)
+        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
         self._length = manifest.max_length
         self._session = session(path / "encoder.onnx")
         self._last = np.arange(self._length, dtype=np.int64)[:, None]
 
     def __call__(self, history: Indices) -> Floats:
         newest = history[-self._length :]
-        feed = {"vectors": self.vectors[newest][None], "last": self._last[len(newest) - 1]}
-        context = self._session.run(_OUTPUT, feed)[0][0]
-        scores: Floats = self.vectors @ context
+        feed = {"vectors": self.table.rows(newest)[None], "last": self._last[len(newest) - 1]}
+        scores = self.table.scores(self._session.run(_OUTPUT, feed)[0][0])
         return scores if self.bias is None else scores + self.bias
 
     def batch(self, histories: Sequences) -> Floats:
-        scores: Floats = run_encoder(self._session, self.vectors, histories, self._length) @ self.vectors.T
+        scores = self.table.batch(run_encoder(self._session, self.table.rows, histories, self._length))
         return scores if self.bias is None else scores + self.bias
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
-        cosine: Floats = self._unit @ self._unit[item]
-        return cosine
+        return self.table.similar(item)
 
 
 class FadingScorer(Scorer):
     """A weighted sum of one vector for each event of the history, older ones weighing less; no network runs."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
-        self._unit = _unit(self.vectors)
-        self._seen = _vectors(path, manifest, "seen_vectors", "seen_scales")
+        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
+        self._seen = load_table(path, manifest, "seen_")
         self._length = manifest.max_length
         # weights of histories of every length, newest event first
         self._ages = load_array(path / "ages.npy", (manifest.max_length, manifest.max_length), np.float32)
 
     def __call__(self, history: Indices) -> Floats:
         newest = history[: -self._length - 1 : -1]
-        context: Floats = self._ages[len(newest) - 1, : len(newest)] @ self._seen[newest]
-        scores: Floats = self.vectors @ context
+        scores = self.table.scores(self._ages[len(newest) - 1, : len(newest)] @ self._seen.rows(newest))
         return scores if self.bias is None else scores + self.bias
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
-        cosine: Floats = self._unit @ self._unit[item]
-        return cosine
+        return self.table.similar(item)
 
 
 class FoldInScorer(Scorer):
@@ -96,21 +91,18 @@ class FoldInScorer(Scorer):
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.vectors, self.bias = _vectors(path, manifest), _bias(path, manifest)
-        self._unit = _unit(self.vectors)
+        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
         self._gram = load_array(path / "gram.npy", (manifest.dim, manifest.dim), np.float32)
         self._length = manifest.max_length
 
     def __call__(self, history: Indices) -> Floats:
-        seen = self.vectors[history[-self._length :]]
-        user = np.linalg.solve(self._gram + seen.T @ seen, seen.sum(axis=0))
-        scores: Floats = self.vectors @ user
+        seen = self.table.rows(history[-self._length :])
+        scores = self.table.scores(np.linalg.solve(self._gram + seen.T @ seen, seen.sum(axis=0)))
         return scores if self.bias is None else scores + self.bias
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
-        cosine: Floats = self._unit @ self._unit[item]
-        return cosine
+        return self.table.similar(item)
 
 
 class ItemToItemScorer(Scorer):
@@ -119,8 +111,7 @@ class ItemToItemScorer(Scorer):
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._neighbours = load_array(path / "neighbours.npy", (manifest.n_items, -1), np.uint16, np.int32)
         width = self._neighbours.shape[1]
-        weights = load_array(path / "weights.npy", (manifest.n_items, width), np.int8, np.float16, np.float32)
-        self._weights = _scaled(weights, path, manifest)
+        self._weights = load_matrix(path, manifest, "weights", "scales", width)
         if self._neighbours.size and not 0 <= self._neighbours.min() <= self._neighbours.max() < manifest.n_items:
             raise BundleError(
                 "names items that do not exist", where=path / "neighbours.npy", hint="write the bundle again"
@@ -160,27 +151,8 @@ SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
 """The scorer of each kind."""
 
 
-def _vectors(path: Path, manifest: Manifest, name: str = "vectors", scales: str = "scales") -> Floats:
-    stored = load_array(path / f"{name}.npy", (manifest.n_items, manifest.dim), np.int8, np.float16, np.float32)
-    return _scaled(stored, path, manifest, scales)
-
-
-def _scaled(stored: npt.NDArray[np.generic], path: Path, manifest: Manifest, scales: str = "scales") -> Floats:
-    """Unpacked once: a product of float32 through BLAS is faster than one of int8 in numpy."""
-    values: Floats = np.ascontiguousarray(stored, dtype=np.float32)
-    if stored.dtype == np.int8:
-        values *= load_array(path / f"{scales}.npy", (manifest.n_items,), np.float32)[:, None]
-    return values
-
-
 def _bias(path: Path, manifest: Manifest) -> Floats | None:
     return load_array(path / "bias.npy", (manifest.n_items,), np.float32) if "bias.npy" in manifest.files else None
-
-
-def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Floats = vectors / np.maximum(length, np.float32(1e-12))
-    return unit
 
 
 def session(encoder: Path | bytes) -> Any:
@@ -205,12 +177,19 @@ def session(encoder: Path | bytes) -> Any:
         ) from None
 
 
-def run_encoder(encoder: Any, vectors: Floats, histories: Sequences, max_length: int) -> Floats:
-    """Context vectors of many histories, in batches: float32 ``[len(histories), dim]``."""
-    contexts = [np.zeros((0, vectors.shape[1]), dtype=np.float32)]
+def run_encoder(encoder: Any, vectors_of: Callable[[Indices], Floats], histories: Sequences, max_length: int) -> Floats:
+    """Context vectors of many histories, in batches: float32 ``[len(histories), dim]``.
+
+    Args:
+        encoder: The session.
+        vectors_of: Gives the vectors of some items.
+        histories: At least one.
+        max_length: Longest history that is read.
+    """
+    contexts = []
     for start in range(0, len(histories), _BATCH):
         part = histories.take(np.arange(start, min(start + _BATCH, len(histories))))
         lengths = np.minimum(part.lengths, max_length)
         inputs = part.padded(max(int(lengths.max()), 1), 0)
-        contexts.append(encoder.run(_OUTPUT, {"vectors": vectors[inputs], "last": np.maximum(lengths - 1, 0)})[0])
+        contexts.append(encoder.run(_OUTPUT, {"vectors": vectors_of(inputs), "last": np.maximum(lengths - 1, 0)})[0])
     return np.concatenate(contexts)
