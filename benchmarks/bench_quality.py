@@ -40,8 +40,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=int(os.environ.get("SEEDS", "5")))
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    split = load(args.bench)
-    school = School(split, PLANS[args.bench])
+    plan = PLANS[args.bench]
+    split = load(plan.bench, ordered=plan.ordered)
+    school = School(split, plan)
     best = ranked(school.teacher, split, "test")
     teacher = judged(school.teacher, split, school.rankings.path.parent) | sliced(best, split)
     arms = {"alone": school.plan.arm("alone"), "distilled": school.plan.arm(args.method)}

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from recdistill.files import read_json, write_json
 from recdistill.knowledge import Knowledge, RankingsStore
 from recdistill.models import RankingModel, load_model
 from recdistill.teachers import RecommenderTeacher
+from recdistill.teachers.encoder import Encoder
 from recdistill.teachers.ensemble import Ensemble
 from recdistill.teachers.recommender import fingerprint_of
 from recdistill.training import fit
@@ -76,6 +77,16 @@ class School:
         return sum(trained) + sum(searched) + self._seconds(self.rankings.path.parent)
 
     @cached_property
+    def embeddings(self) -> Knowledge:
+        """What encoders say about the items."""
+        known = Knowledge()
+        for name, encoder in self.plan.encoders.items():
+            place = self._directory(f"encoders/{name}", [encoder.digest(), self.split.dataset.items.fingerprint])
+            self._once(place, partial(self._encode, encoder, place / "store", name))
+            known = known + Knowledge.open(place / "store")
+        return known
+
+    @cached_property
     def rankings(self) -> RankingsStore:
         """What the ensemble ranks first, at the ends of histories and, where events have an order, at all of them."""
         contexts = "all" if self.split.sequential else "ends"
@@ -94,7 +105,7 @@ class School:
         training = arm.training.replace(seed=seed, metric=self.split.select)
         model = self.plan.student.replace(**arm.parameters)
         taught = any(objective.is_taught for objective in arm.objectives)
-        known = Knowledge((self.rankings,) if taught else ())
+        known = Knowledge((self.rankings,) if taught else ()) + self.embeddings
         terms = [[objective.name, objective.model_dump(mode="json")] for objective in arm.objectives]
         of = [model.digest(), training.model_dump(mode="json"), terms, known.digest(), self.split.fingerprint]
         place = self._directory(f"students/seed-{seed}", of)
@@ -112,11 +123,17 @@ class School:
         place = self._place(name, teacher)
 
         def work() -> None:
-            fitted = fit(teacher.model, self.split, training=teacher.training, directory=place / "fit", label=name)
+            known, training = self.embeddings, teacher.training.replace(metric=self.split.select)
+            fitted = fit(
+                teacher.model, self.split, knowledge=known, training=training, directory=place / "fit", label=name
+            )
             fitted.model.save(place / "model")
 
         self._once(place, work)
         return load_model(place / "model")
+
+    def _encode(self, encoder: Encoder, path: Path, name: str) -> None:
+        encoder.teach(self.split, path, name=name)
 
     def _place(self, name: str, teacher: TrainedTeacher) -> Path:
         of = [teacher.model.digest(), teacher.training.model_dump(mode="json"), self.split.fingerprint]

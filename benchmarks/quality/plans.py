@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recdistill.errors import ConfigError, nearest
-from recdistill.models import FISM, MF, LightGCN, ModelConfig
+from recdistill.models import FISM, HSTU, MF, LightGCN, ModelConfig
 from recdistill.objectives import OBJECTIVES, CrossEntropy, HardLabels
 from recdistill.objectives.base import ObjectiveConfig
+from recdistill.teachers.encoder import Encoder
 from recdistill.training import Training
 
 __all__ = ["PLANS", "Arm", "Plan", "TrainedTeacher"]
@@ -43,20 +44,26 @@ class Plan:
     """A benchmark's teachers and student.
 
     Attributes:
+        bench: Name of its split.
+        ordered: Whether a benchmark of sets is read in the order of item ids, which its split follows.
         baselines: Tuned baselines that are teachers, too.
         teachers: Further teachers by name.
         student: The small model.
         alone: Its best training without a teacher.
         distilled: Its best training with one.
         k: Items in a stored ranking.
+        encoders: Item embeddings by name, which teachers or student have inside.
     """
 
+    bench: str
     baselines: tuple[str, ...]
     teachers: Mapping[str, TrainedTeacher]
     student: ModelConfig
     alone: Arm
     distilled: Arm
     k: int = 100
+    ordered: bool = False
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
 
     def arm(self, method: str) -> Arm:
         """``alone``, ``auto`` (the best that was found), or one method with its paper's defaults beside the task.
@@ -81,15 +88,27 @@ _CITEULIKE_TEACHERS = {
     ),
 }
 _SHORT = Training(epochs=40, patience=10, lr_decay="cosine")
+_SAMPLED = Training(
+    epochs=24, patience=4, evaluate_every=2, lr_decay="cosine", batch=1024, lr=2e-3, negatives=1024, negatives_power=0.5
+)
 _CITEULIKE = Plan(
+    bench="citeulike-topology",
     baselines=("ease", "item-knn"),
     teachers=_CITEULIKE_TEACHERS,
     student=MF(dim=20, bias=False),
     alone=Arm((CrossEntropy(),), _SHORT.replace(batch=256, lr=1e-1, weight_decay=0.3), {"dropout": 0.3}),
     distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
 )
+_ORDERED = replace(
+    _CITEULIKE,
+    bench="citeulike-rcekd",
+    ordered=True,
+    baselines=("item-knn",),
+    teachers={"hstu": TrainedTeacher(HSTU(dim=128, dropout=0.4, max_length=50), _SAMPLED)},
+)
 
 _ALKDREC = Plan(
+    bench="alkdrec-ml",
     baselines=("item-knn", "ease"),
     teachers={},
     student=FISM(dim=10, max_length=50, dropout=0.0),
@@ -99,8 +118,9 @@ _ALKDREC = Plan(
 
 PLANS: dict[str, Plan] = {
     "citeulike-topology": _CITEULIKE,
-    "citeulike-rcekd": _CITEULIKE,
+    "citeulike-rcekd": replace(_CITEULIKE, bench="citeulike-rcekd"),
+    "citeulike-rcekd-ordered": _ORDERED,
     "alkdrec-ml": _ALKDREC,
-    "alkdrec-games": _ALKDREC,
+    "alkdrec-games": replace(_ALKDREC, bench="alkdrec-games"),
 }
 """Name of a benchmark to its plan."""

@@ -80,7 +80,8 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=16, help="trainings")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    school = School(load(args.name), PLANS[args.name])
+    plan = PLANS[args.name]
+    school = School(load(plan.bench, ordered=plan.ordered), plan)
     best, score = search(school, school.plan.arm("alone" if args.arm == "alone" else "auto"), args.budget)
     print(json.dumps({"best": {name: current(best, name) for name in GRID}, "valid": round(score, 5)}))
 
