@@ -59,8 +59,8 @@ def test_what_is_absent_is_named(taught: Path) -> None:
 
 def test_a_kind_of_a_later_version(taught: Path) -> None:
     file = taught / "encoder" / "manifest.json"
-    write_json(file, read_json(file) | {"kind": "texts"})
-    with pytest.raises(KnowledgeError, match="no reader for texts"):
+    write_json(file, read_json(file) | {"kind": "smells"})
+    with pytest.raises(KnowledgeError, match="broken manifest: kind"):
         Knowledge.open(taught)
 
 

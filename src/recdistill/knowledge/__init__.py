@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from .collection import Knowledge
     from .embeddings import EmbeddingsStore, EmbeddingsWriter
     from .manifest import Manifest, is_sealed
+    from .preferences import Preferences, PreferencesStore, PreferencesWriter
     from .rankings import TAIL_BETAS, Rankings, rankings_of
     from .rankings_store import RankingsStore, RankingsWriter
+    from .scores import Scores, ScoresStore, ScoresWriter
+    from .texts import TextsStore, TextsWriter
     from .weights import WeightsStore
 
 __all__ = [
@@ -28,9 +31,17 @@ __all__ = [
     "EmbeddingsWriter",
     "Knowledge",
     "Manifest",
+    "Preferences",
+    "PreferencesStore",
+    "PreferencesWriter",
     "Rankings",
     "RankingsStore",
     "RankingsWriter",
+    "Scores",
+    "ScoresStore",
+    "ScoresWriter",
+    "TextsStore",
+    "TextsWriter",
     "WeightsStore",
     "is_sealed",
     "rankings_of",
@@ -42,11 +53,19 @@ _PLACES = {
     "EmbeddingsWriter": "embeddings",
     "Manifest": "manifest",
     "is_sealed": "manifest",
+    "Preferences": "preferences",
+    "PreferencesStore": "preferences",
+    "PreferencesWriter": "preferences",
     "TAIL_BETAS": "rankings",
     "Rankings": "rankings",
     "rankings_of": "rankings",
     "RankingsStore": "rankings_store",
     "RankingsWriter": "rankings_store",
+    "Scores": "scores",
+    "ScoresStore": "scores",
+    "ScoresWriter": "scores",
+    "TextsStore": "texts",
+    "TextsWriter": "texts",
     "WeightsStore": "weights",
 }
 

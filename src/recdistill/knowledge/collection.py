@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import KnowledgeError, nearest
 from .embeddings import EmbeddingsStore
 from .manifest import MANIFEST, parse_manifest
+from .preferences import PreferencesStore
 from .rankings_store import RankingsStore
+from .scores import ScoresStore
+from .texts import TextsStore
 from .weights import WeightsStore
 
 __all__ = ["Knowledge", "Store"]
@@ -19,10 +22,13 @@ __all__ = ["Knowledge", "Store"]
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-Store: TypeAlias = "RankingsStore | EmbeddingsStore | WeightsStore"
-_STORES: dict[str, Any] = {store.kind: store for store in (RankingsStore, EmbeddingsStore, WeightsStore)}
+Store: TypeAlias = "RankingsStore | EmbeddingsStore | PreferencesStore | ScoresStore | TextsStore | WeightsStore"
+_STORES: dict[str, Any] = {
+    store.kind: store
+    for store in (RankingsStore, EmbeddingsStore, PreferencesStore, ScoresStore, TextsStore, WeightsStore)
+}
 
-AnyStore = TypeVar("AnyStore", RankingsStore, EmbeddingsStore, WeightsStore)
+AnyStore = TypeVar("AnyStore", RankingsStore, EmbeddingsStore, PreferencesStore, ScoresStore, TextsStore, WeightsStore)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +52,7 @@ class Knowledge:
             KnowledgeError: There is none, or one is broken.
         """
         found = sorted(Path(directory).rglob(MANIFEST))
-        stores = []
-        for manifest in found:
-            kind = parse_manifest(manifest).kind
-            if kind not in _STORES:
-                raise KnowledgeError(f"no reader for {kind}", where=manifest.parent, hint=nearest(kind, _STORES))
-            stores.append(_STORES[kind].open(manifest.parent, verify=verify))
+        stores = [_STORES[parse_manifest(file).kind].open(file.parent, verify=verify) for file in found]
         if not stores:
             raise KnowledgeError("no sealed knowledge store is here or below", where=directory, hint="teach first")
         return cls(tuple(stores))
@@ -77,6 +78,18 @@ class Knowledge:
     def embeddings(self, teacher: str | None = None) -> tuple[EmbeddingsStore, ...]:
         """Embeddings by one teacher, or by all."""
         return self._of(EmbeddingsStore, teacher)
+
+    def preferences(self, teacher: str | None = None) -> tuple[PreferencesStore, ...]:
+        """Preferences by one teacher, or by all."""
+        return self._of(PreferencesStore, teacher)
+
+    def scores(self, teacher: str | None = None) -> tuple[ScoresStore, ...]:
+        """Scores by one teacher, or by all."""
+        return self._of(ScoresStore, teacher)
+
+    def texts(self, teacher: str | None = None) -> tuple[TextsStore, ...]:
+        """Texts by one teacher, or by all."""
+        return self._of(TextsStore, teacher)
 
     def weights(self, teacher: str | None = None) -> tuple[WeightsStore, ...]:
         """Weights of one teacher, or of all."""

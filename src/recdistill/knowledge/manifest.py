@@ -17,7 +17,7 @@ VERSION = 1
 MANIFEST, HEADER = "manifest.json", "header.json"
 
 Kind = Literal["rankings", "scores", "embeddings", "texts", "preferences", "weights"]
-"""Every kind of knowledge; the format has room for all, this version writes rankings, embeddings and weights."""
+"""Every kind of knowledge."""
 
 
 class Shard(Config):
@@ -41,10 +41,10 @@ class Manifest(Config):
         dataset_fingerprint: Of the split (rankings), the catalogue (embeddings), or whatever the store is keyed by.
         prompt_hash: Hash of the template an LLM was asked with, or None.
         meaning: What a stored number means, for people.
-        keyed_by: What a row is: ``position``, ``item``, ``parameter``.
+        keyed_by: What a row is: ``position``, ``item``, ``user``, ``example``, ``parameter``.
         rows: Rows that the store is about; those never written are no answer.
-        width: ``k`` of rankings, ``dim`` of embeddings, 0 of weights.
-        dtype: Of the stored numbers.
+        width: ``k`` of rankings, ``dim`` of embeddings, pairs of preferences, classes of scores, 0 of the others.
+        dtype: Of the stored numbers; of texts their form.
         shards: Data files, in the order of their rows; empty until the store is sealed.
         extra: Parameters of the kind's encoding, and counts.
     """
