@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,6 +54,24 @@ def test_what_a_teacher_was_taught_is_part_of_its_place() -> None:
     for knowledge in (known, known + known, known):
         rd.teach(rd.models.EASE(l2=20), data, knowledge=knowledge, k=5)
     assert len(list(Path(".recdistill").iterdir())) == 3
+
+
+def test_a_chain_hands_knowledge_on_and_does_nothing_twice(tmp_path: Path) -> None:
+    data, models = tiny_split(), [rd.models.EASE(l2=10), rd.models.FISM(dim=8), rd.models.FISM(dim=4)]
+    student = rd.distill_chain(models, data, training=FEW, directory=tmp_path)
+    assert student.config == models[-1]
+    links = [Knowledge.open(tmp_path / f"link-{number}").rankings()[0].manifest.teacher for number in (1, 2)]
+    assert links == ["link-1", "link-2"]
+    by_hand = rd.teach(models[0], data, directory=tmp_path / "a", name="link-1")
+    terms = default_objectives(by_hand)
+    by_hand = rd.teach(models[1], data, knowledge=by_hand, objectives=terms, training=FEW, name="link-2")
+    again = rd.distill(models[2], data, by_hand, training=FEW)
+    assert all(np.array_equal(a, b) for a, b in zip(student.tensors().values(), again.tensors().values(), strict=True))
+    times = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("link-*/rankings/*")}
+    rd.distill_chain(models, data, training=FEW, directory=tmp_path)
+    assert times == {file: file.stat().st_mtime_ns for file in times}
+    with pytest.raises(ConfigError, match="two models at least; put a teacher before the student"):
+        rd.distill_chain(models[:1], data)
 
 
 def test_a_dataset_is_split_by_leaving_the_last_out() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import data, evaluation, knowledge, models, objectives, serving, teachers, training
-    from .api import bundle, distill, evaluate, fit, split, teach
+    from .api import bundle, distill, distill_chain, evaluate, fit, split, teach
     from .data import Dataset, read
     from .errors import RecdistillError
     from .recipes import load_recipe, run_recipe
@@ -34,6 +34,7 @@ __all__ = [
     "bundle",
     "data",
     "distill",
+    "distill_chain",
     "evaluate",
     "evaluation",
     "fit",
@@ -58,6 +59,7 @@ _HOMES = {
     "Training": "training",
     "bundle": "api",
     "distill": "api",
+    "distill_chain": "api",
     "evaluate": "api",
     "fit": "api",
     "load_recipe": "recipes",

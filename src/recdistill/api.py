@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .config import Config
 from .data import Dataset, LeaveLastOut, Split, SplitConfig
 from .errors import ConfigError
-from .models.base import ModelConfig, RankingModel, VectorModel
+from .models.base import ModelConfig, RankingModel, VectorModel, load_model
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .objectives.base import ObjectiveConfig
     from .training import Training
 
-__all__ = ["bundle", "default_objectives", "distill", "evaluate", "fit", "split", "teach"]
+__all__ = ["bundle", "default_objectives", "distill", "distill_chain", "evaluate", "fit", "split", "teach"]
 
 _HOME = Path(".recdistill")
 """Where knowledge goes that nobody named a place for; found again by teacher and data."""
@@ -68,20 +68,23 @@ def teach(
     knowledge: Knowledge | None = None,
     name: str | None = None,
     k: int = 100,
+    objectives: Sequence[ObjectiveConfig] | None = None,
     training: Training | None = None,
     directory: str | Path | None = None,
 ) -> Knowledge:
     """Let a teacher say what it knows about the data, and store it.
 
     An encoder leaves item embeddings. A recommender, given as its parameters or already fitted, leaves its rankings at
-    every training position and, if it has item vectors, those too.
+    every training position and, if it has item vectors, those too. One that learns from other teachers is a teacher
+    assistant: give it their ``knowledge``, and ``objectives`` that read it.
 
     Args:
         teacher: ``teachers.TextEncoder(…)``, ``models.SASRec(…)``, or a fitted model or ensemble.
         data: Dataset (then leave-last-out) or split.
-        knowledge: Of other teachers, for models with text inside.
+        knowledge: Of other teachers, for models with text inside and for distillation objectives.
         name: What objectives call this teacher; the component's name if None.
         k: Items stored for each position.
+        objectives: Loss terms of a recommender that is fitted here; cross-entropy if None.
         training: How a recommender is fitted.
         directory: Where the stores go; ``.recdistill/NAME-HASH`` if None. What is there already is not asked again.
 
@@ -99,8 +102,13 @@ def teach(
         return Knowledge.open(place)
     if isinstance(teacher, ModelConfig):
         name = name or teacher.name
-        place = Path(directory or _HOME / f"{name}-{_hash(teacher, training, knowledge)}-{whole.fingerprint}")
-        return _teach_ranking(teacher, whole, place, name, k, knowledge, training)
+        shaped = _hash(teacher, training, knowledge, *(objectives or ()))
+        place = Path(directory or _HOME / f"{name}-{shaped}-{whole.fingerprint}")
+        if not (place / "model").exists():
+            fitted = fit(teacher, whole, knowledge=knowledge, objectives=objectives, training=training,
+                         directory=place / "fit")  # fmt: skip
+            fitted.save(place / "model")
+        return _label(load_model(place / "model"), whole, place, name, k)
     if isinstance(teacher, RankingModel):
         if directory is None:
             raise ConfigError("a fitted teacher needs a directory for its knowledge", key=("directory",))
@@ -129,6 +137,48 @@ def distill(
     """
     terms = default_objectives(knowledge) if objectives is None else objectives
     return fit(student, data, knowledge=knowledge, objectives=terms, training=training, directory=directory)
+
+
+def distill_chain(
+    models: Sequence[ModelConfig],
+    data: Dataset | Split,
+    *,
+    knowledge: Knowledge | None = None,
+    objectives: Sequence[ObjectiveConfig] | None = None,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> RankingModel:
+    """Teach along a chain: every model learns from the one before it, the first from the labels alone.
+
+    A large teacher, assistants that get smaller, the student (Mirzadeh et al. 2020, https://arxiv.org/abs/1902.03393);
+    or the same model several times, which is a born-again network (Furlanello et al. 2018,
+    https://arxiv.org/abs/1805.04770). For settings that differ from link to link, call :func:`teach` for each.
+
+    Args:
+        models: From the teacher to the student, two at least.
+        data: Dataset (then leave-last-out) or split.
+        knowledge: Of teachers that all may read, such as text embeddings.
+        objectives: Loss terms of all models but the first; :func:`default_objectives` if None. A term without a
+            ``teacher`` reads the model before.
+        training: Parameters of the loop.
+        directory: Holds ``link-1``, ``link-2`` and so on, each with a model and what it taught; ``.recdistill`` if
+            None. What is there is not done again.
+
+    Returns:
+        The student.
+    """
+    from .knowledge import Knowledge
+
+    if len(models) < 2:
+        raise ConfigError("a chain has two models at least", key=("models",), hint="put a teacher before the student")
+    shared, whole, before = knowledge or Knowledge(()), split(data), Knowledge(())
+    for number, model in enumerate(models[:-1], start=1):
+        terms = None if number == 1 else objectives or default_objectives(shared + before)
+        place = None if directory is None else Path(directory) / f"link-{number}"
+        before = teach(model, whole, knowledge=shared + before, name=f"link-{number}", objectives=terms,
+                       training=training, directory=place)  # fmt: skip
+    last = None if directory is None else Path(directory) / f"link-{len(models)}"
+    return distill(models[-1], whole, shared + before, objectives=objectives, training=training, directory=last)
 
 
 def default_objectives(knowledge: Knowledge) -> list[ObjectiveConfig]:
@@ -187,23 +237,6 @@ def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **setti
     return place
 
 
-def _teach_ranking(
-    config: ModelConfig,
-    data: Split,
-    place: Path,
-    name: str,
-    k: int,
-    knowledge: Knowledge | None,
-    training: Training | None,
-) -> Knowledge:
-    from .models import load_model
-
-    if not (place / "model").exists():
-        fitted = fit(config, data, knowledge=knowledge, training=training, directory=place / "fit")
-        fitted.save(place / "model")
-    return _label(load_model(place / "model"), data, place, name, k)
-
-
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
     from .knowledge import Knowledge, WeightsStore
     from .teachers.ensemble import Ensemble
@@ -219,9 +252,9 @@ def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> 
     return Knowledge.open(place)
 
 
-def _hash(config: Config, training: Training | None, knowledge: Knowledge | None) -> str:
+def _hash(config: Config, *others: Config | Knowledge | None) -> str:
     """What a fitted teacher depends on besides the data."""
-    shaping = [part.digest()[:8] for part in (training, knowledge) if part is not None]
+    shaping = [part.digest()[:8] for part in others if part is not None]
     return "".join([config.digest()[:8], *shaping]) if shaping else config.digest()
 
 

@@ -86,8 +86,16 @@ def pip(arguments: list[str]) -> None:
     assert {extra for group in named for extra in group.split(",")} <= set(known)
 
 
+def write_files(page: str) -> None:
+    """The files that a page shows under their names."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, content in re.findall(r'```yaml title="([^"/]+)"\n(.*?)```', text, flags=re.DOTALL):
+        Path(name).write_text(content, encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 def test_commands(page: str) -> None:
+    write_files(page)
     for command in commands(page):
         program, *arguments = shlex.split(command)
         if program == "recdistill":
@@ -100,7 +108,7 @@ def test_commands(page: str) -> None:
             assert command == "source .venv/bin/activate", f"{page}: nobody tests {command!r}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/strategies.md"])
 def test_python(page: str) -> None:
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{page}, block {number + 1}", "exec"), {})

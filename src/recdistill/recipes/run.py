@@ -158,10 +158,8 @@ class Run:
 
     def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
         before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
-        text = getattr(spec.model, "text", None)
-        if text == "all":
-            return [t for t in before if not t.ranks]
-        return [t for t in before if t.id in spec.members or t.id == text]
+        read = self.recipe.read_by(spec.objectives, getattr(spec.model, "text", None), before)
+        return [t for t in before if t.id in (*spec.members, *read)]
 
     @cached_property
     def taught(self) -> list[Stage]:
@@ -207,17 +205,10 @@ class Run:
         return self.stages(f"train/{kind}", [self.data.key, student, described, [s.key for s in uses]], work)
 
     def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
-        """Stages of the teachers that a training may read: those it names, or all if a term names none."""
-        taught = [objective for objective in spec.objectives if objective.is_taught]
+        """Stages of the teachers that a training may read."""
         text = spec.parameters.get("text", getattr(self.recipe.student.model, "text", None))
-        if not taught and text is None:
-            return []
-        if text == "all" or not all(objective.named_teachers for objective in taught):
-            return self.taught
-        named = {name for objective in taught for name in objective.named_teachers}
-        return [
-            stage for spec_, stage in zip(self.recipe.teachers, self.taught, strict=True) if spec_.id in (*named, text)
-        ]
+        read = self.recipe.read_by(spec.objectives, text, self.recipe.teachers)
+        return [self.teacher(teacher) for teacher in self.recipe.teachers if teacher.id in read]
 
     @cached_property
     def trainings(self) -> dict[str, list[Stage]]:

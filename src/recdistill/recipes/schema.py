@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -64,7 +65,9 @@ class TeacherSpec(Config):
     id: str = Field(pattern=_SLUG, description="a name for messages, reports and objectives")
     type: str
     model: Model | None = Field(None, description="of a recommender")
-    objectives: list[Objective] = Field([], description="of a recommender; cross-entropy if empty")
+    objectives: list[Objective] = Field(
+        [], description="of a recommender; cross-entropy if empty. They may read the teachers above: an assistant"
+    )
     training: Training = Training()
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
     label: bool | None = Field(
@@ -98,6 +101,13 @@ class TeacherSpec(Config):
             if getattr(self, key) != fields[key].get_default(call_default_factory=True):
                 hint = "its parameters stand under model" if key == "parameters" else "remove it"
                 raise ConfigError(f"means nothing to a teacher of type {self.type}", key=(key,), hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _folds_without_teacher(self) -> TeacherSpec:
+        if self.folds > 1 and any(objective.is_taught for objective in self.objectives):
+            what = "fold models are fitted without some users, of whom a teacher above has spoken too"
+            raise ConfigError(what, key=("folds",), hint="remove folds, or the objectives that read a teacher")
         return self
 
     @model_validator(mode="after")
@@ -202,6 +212,19 @@ def _place(kind: str) -> tuple[str, ...]:
     return (kind,) if kind in ("alone", "distilled") else ("ablations", kind)
 
 
+def _read_only(objectives: Sequence[Objective], known: Sequence[str], key: tuple[str, ...], where: str = "") -> None:
+    """Refuse terms that name a teacher who is not known."""
+    for index, objective in enumerate(objectives):
+        place = (*key, "objectives", str(index))
+        if objective.is_taught and not known:
+            raise ConfigError(f"{objective.name} needs a teacher{where}", key=place, hint="put one before it")
+        for name in objective.named_teachers:
+            if name not in known:
+                field = "teacher" if "teacher" in type(objective).model_fields else "teachers"
+                what = f"no teacher{where} is called {name!r}"
+                raise ConfigError(what, key=(*place, field), hint=nearest(name, known))
+
+
 class EvaluateSpec(Config):
     """What is measured."""
 
@@ -272,13 +295,25 @@ class Recipe(Config):
         return self
 
     def _objectives_fit(self, ids: list[str]) -> None:
+        for number, teacher in enumerate(self.teachers):
+            _read_only(teacher.objectives, ids[:number], ("teachers", str(number)), " above")
         for kind, spec in self.student.trainings.items():
-            for index, objective in enumerate(spec.objectives):
-                for teacher in objective.named_teachers:
-                    if teacher not in ids:
-                        name = "teacher" if "teacher" in type(objective).model_fields else "teachers"
-                        key = ("student", *_place(kind), "objectives", str(index), name)
-                        raise ConfigError(f"no teacher is called {teacher!r}", key=key, hint=nearest(teacher, ids))
+            _read_only(spec.objectives, ids, ("student", *_place(kind)))
+
+    def read_by(self, objectives: Sequence[Objective], text: str | None, of: Sequence[TeacherSpec]) -> list[str]:
+        """Ids of the teachers that a training may read: those that are named, or all if a term names none.
+
+        Args:
+            objectives: Its terms.
+            text: The teacher whose embeddings the model carries inside, or ``all``.
+            of: The teachers there are for it.
+        """
+        taught = [objective for objective in objectives if objective.is_taught]
+        if not all(objective.named_teachers for objective in taught):
+            return [teacher.id for teacher in of]
+        named = [name for objective in taught for name in objective.named_teachers]
+        encoders = {teacher.id for teacher in of if not teacher.ranks} if text == "all" else {text}
+        return [teacher.id for teacher in of if teacher.id in encoders.union(named)]
 
     def labels(self, teacher: TeacherSpec) -> bool:
         """Whether a recommender's or ensemble's rankings are stored."""
