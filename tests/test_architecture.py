@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "recdistill"
 FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = (
     {"errors"},
-    {"config", "registry", "files", "progress"},
+    {"config", "registry", "files", "progress", "stages"},
     {"data"},
     {"knowledge"},
     {"models"},
@@ -29,7 +29,10 @@ ROOMS = (
 )
 """From the bottom up; "" is the package itself, whose names everything above ``data`` may lead to."""
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-BESIDE = {("compression", "serving"), ("recipes", "reports"), ("registry", "config")}
+BESIDE = {
+    ("compression", "serving"), ("compression", "training"), ("recipes", "reports"), ("registry", "config"),
+    ("stages", "files"),
+}  # fmt: skip
 """Rooms of one level of which the first may import the second."""
 SERVING = {"data", "serving", *ROOMS[0], *ROOMS[1]}
 

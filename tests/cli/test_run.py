@@ -161,7 +161,7 @@ def test_unfinished_run_has_no_bundle(call: Invoke, run: Path) -> None:
 
 
 def test_run_that_is_locked(call: Invoke, run: Path) -> None:
-    from recdistill.recipes.stages import Stages
+    from recdistill.stages import Stages
 
     with Stages(run).lock():
         before = (run / "recipe.json").read_bytes()

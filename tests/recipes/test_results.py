@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recdistill.recipes.results import curves
-from recdistill.recipes.stages import Stage
+from recdistill.stages import Stage
 
 
 def stage(*history: dict[str, Any]) -> Stage:

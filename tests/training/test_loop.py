@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import signal
@@ -23,6 +24,7 @@ from recdistill.evaluation import metric_values, rank
 from recdistill.knowledge import Knowledge
 from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
 from recdistill.models.base import RankingModel
+from recdistill.models.neural import NeuralModel
 from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, Ranking, SoftLabels, StartFrom
 from recdistill.objectives.base import ObjectiveConfig
 from recdistill.teachers import RecommenderTeacher
@@ -157,6 +159,22 @@ def test_resumes_exactly_after_kill_9(data: Split, tmp_path: Path) -> None:
     assert len(resumed.history) == epochs
     assert same(resumed, train(data, *MIX, knowledge=taught, epochs=epochs))
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "epochs.jsonl"]
+
+
+def test_a_trained_model_is_trained_further_and_never_made_worse(data: Split, tmp_path: Path) -> None:
+    half = train(data, epochs=2).model
+    assert isinstance(half, NeuralModel)
+    before = ndcg(half, data.valid)
+    harmful = train(data, epochs=2, lr=10.0, start=copy.deepcopy(half))
+    assert harmful.best_epoch == 0
+    assert ndcg(harmful.model, data.valid) == before
+    whole = train(data, epochs=4, start=copy.deepcopy(half))
+    assert whole.best_epoch > 0
+    assert ndcg(whole.model, data.valid) > before
+    train(data, epochs=2, start=copy.deepcopy(half), directory=tmp_path)
+    assert same(train(data, epochs=4, start=copy.deepcopy(half), directory=tmp_path), whole)
+    with pytest.raises(TrainingError, match="belongs to another training"):
+        train(data, epochs=4, start=STUDENT.build(data, seed=9), directory=tmp_path)
 
 
 def test_what_is_half_written_is_removed(data: Split, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .options import Out, Overrides, RecipeFile, run_directory
 
 if TYPE_CHECKING:
-    from ..recipes.stages import Stage
+    from ..stages import Stage
 
 __all__ = ["train"]
 

@@ -23,8 +23,8 @@ from .comparisons import ALONE, DISTILLED, SERVED, comparisons, shown, transfer_
 from .teach import load_ranker
 
 if TYPE_CHECKING:
+    from ..stages import Stage
     from .run import Run
-    from .stages import Stage
 
 __all__ = ["curves", "measure"]
 

@@ -15,9 +15,9 @@ from .. import __version__
 from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
+from ..stages import LOCK, Stage, Stages
 from .schema import Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
-from .stages import LOCK, Stage, Stages
 
 if TYPE_CHECKING:
     from ..data import Split

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..data.dataset import Split
 from ..errors import TrainingError
 from ..knowledge import Knowledge
-from ..models.neural import Batch, NeuralConfig
+from ..models.neural import Batch, NeuralConfig, NeuralModel
 from ..objectives.base import FeatureObjective, ObjectiveConfig, ScoreObjective, Targets, TeacherRankings
 from .config import Training
 from .head import catalogue_loss
@@ -51,14 +51,15 @@ class Learner:
         knowledge: What they read.
         training: Parameters of the loop.
         device: Where the model lives.
+        start: A model to train further, in place of one with initial weights.
     """
 
     def __init__(
         self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
-        training: Training, device: torch.device,
+        training: Training, device: torch.device, start: NeuralModel | None = None,
     ) -> None:  # fmt: skip
         self.training, self.device = training, device
-        self.model = build_model(config, split, knowledge, training.seed).to(device)
+        self.model = (start or build_model(config, split, knowledge, training.seed)).to(device)
         self.objectives = build_objectives(objectives, self.model, split, knowledge, training.seed)
         self.modules: dict[str, nn.Module] = {"model": self.model, "objectives": nn.ModuleDict(self.objectives)}
         self.optimiser = build_optimiser(self.modules.values(), training)

@@ -19,7 +19,7 @@ from ..evaluation.metrics import metric_values
 from ..evaluation.ranking import rank
 from ..knowledge import Knowledge
 from ..models.base import ModelConfig, RankingModel
-from ..models.neural import NeuralConfig
+from ..models.neural import NeuralConfig, NeuralModel
 from ..objectives.base import ObjectiveConfig
 from ..objectives.cross_entropy import CrossEntropy
 from ..progress import Progress, track
@@ -34,6 +34,7 @@ from .setup import (
     draw_probabilities,
     pick_device,
     run_hash,
+    weights_hash,
 )
 
 __all__ = ["Fitted", "fit"]
@@ -66,6 +67,7 @@ def fit(
     training: Training | None = None,
     directory: str | Path | None = None,
     label: str = "train",
+    start: NeuralModel | None = None,
 ) -> Fitted:
     """Fit a model to a split.
 
@@ -78,6 +80,8 @@ def fit(
         training: Parameters of the loop.
         directory: Holds ``epochs.jsonl`` and a checkpoint; a run interrupted there goes on from it.
         label: Name in the progress line.
+        start: A model of this config that is trained further, in place, instead of one with initial weights. It is also
+            what is returned; without a better epoch it has the weights it came with.
 
     Raises:
         ConfigError: There is no objective to train by, or no such device.
@@ -85,10 +89,11 @@ def fit(
         TrainingError: A loss is not finite, or the directory holds another training.
     """
     training, knowledge = training or Training(), knowledge or Knowledge(())
-    start = time.monotonic()
     if not isinstance(config, NeuralConfig):
-        return Fitted(config.build(split, knowledge, training.seed), seconds=time.monotonic() - start)
-    loop = _Loop(config, split, objectives, knowledge, training, None if directory is None else Path(directory))
+        began = time.monotonic()
+        return Fitted(config.build(split, knowledge, training.seed), seconds=time.monotonic() - began)
+    place = None if directory is None else Path(directory)
+    loop = _Loop(config, split, objectives, knowledge, training, place, start)
     with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []):
         return loop.run(label)
 
@@ -98,20 +103,25 @@ class _Loop:
 
     def __init__(
         self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
-        training: Training, directory: Path | None,
+        training: Training, directory: Path | None, start: NeuralModel | None,
     ) -> None:  # fmt: skip
         self.split, self.training, self.directory = split, training, directory
         self.device = pick_device(training.device)
-        self.student = Learner(config, split, objectives, knowledge, training, self.device)
+        began = None if start is None else weights_hash(start)  # before objectives and training change it
+        self.student = Learner(config, split, objectives, knowledge, training, self.device, start)
         terms = self.student.objectives
         self.loader = build_loader(config, split, knowledge, terms.values(), training, self.device)
-        self.run_hash = run_hash(config, training, terms, split, knowledge)
+        self.run_hash = run_hash(config, training, terms, split, knowledge, began)
         self.probabilities = draw_probabilities(split, training.negatives_power).to(self.device)
         self.history: list[dict[str, Any]] = []
         self.steps = 0
+        self.floor = -math.inf  # what the start scores
+        self.started = start is not None
 
     def run(self, label: str) -> Fitted:
         self._resume()
+        if self.started and not self.history and self.split.valid.targets.n_events:
+            self.floor = self._score()
         log = EpochLog(self.directory, self.history, self.training.tensorboard)
         saved = time.monotonic()
         with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
@@ -130,7 +140,7 @@ class _Loop:
     @property
     def best_score(self) -> float:
         record = self.history[self.student.best_epoch - 1] if self.student.best_epoch else {}
-        return float(record.get("valid", {}).get(self.training.metric, -math.inf))
+        return float(record.get("valid", {}).get(self.training.metric, self.floor))
 
     def _finished(self) -> bool:
         done, best = len(self.history), self.student.best_epoch
@@ -203,7 +213,8 @@ class _Loop:
 
     def _save(self) -> None:
         if self.directory is not None:
-            progress = {"history": self.history, "best_epoch": self.student.best_epoch, "steps": self.steps}
+            best = self.student.best_epoch
+            progress = {"history": self.history, "best_epoch": best, "steps": self.steps, "floor": self.floor}
             learner = self.student
             save_checkpoint(self.directory, learner.modules, learner.optimiser, learner.best, self.run_hash, progress)
 
@@ -215,4 +226,4 @@ class _Loop:
         if found is not None:
             self.student.best, progress = found
             self.history, self.steps = progress["history"], progress["steps"]
-            self.student.best_epoch = progress["best_epoch"]
+            self.student.best_epoch, self.floor = progress["best_epoch"], progress["floor"]

@@ -25,6 +25,7 @@ __all__ = [
     "draw_probabilities",
     "pick_device",
     "run_hash",
+    "weights_hash",
 ]
 
 _NOT_SHAPING = {"epochs", "max_minutes", "checkpoint_seconds", "tensorboard"}
@@ -115,9 +116,10 @@ def draw_probabilities(split: Split, power: float) -> Tensor:
 
 
 def run_hash(
-    config: NeuralConfig, training: Training, objectives: Mapping[str, Objective], split: Split, knowledge: Knowledge
-) -> str:
-    """Hash of everything that shapes a training: 16 hex digits.
+    config: NeuralConfig, training: Training, objectives: Mapping[str, Objective], split: Split, knowledge: Knowledge,
+    start: str | None = None,
+) -> str:  # fmt: skip
+    """Hash of everything that shapes a training, ``start`` for the weights it begins with: 16 hex digits.
 
     The number of epochs only says when to stop, unless the learning rate falls towards the last of them.
     """
@@ -125,4 +127,14 @@ def run_hash(
     shaping = training.model_dump(mode="json", exclude=excluded)
     digests = [objective.config.digest() for objective in objectives.values()]
     described = [config.digest(), shaping, digests, split.fingerprint, knowledge.digest()]
+    described += [] if start is None else [start]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Hash of all weights of a network: 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recdistill.errors import RunError
-from recdistill.recipes.stages import Stages
+from recdistill.stages import Stages
 
 
 def test_same_inputs_do_nothing_other_inputs_work_again(tmp_path: Path) -> None:

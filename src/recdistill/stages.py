@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
-from ..files import read_json, write_json
+from .errors import RunError
+from .files import read_json, write_json
 
 __all__ = ["LOCK", "Stage", "Stages"]
 
