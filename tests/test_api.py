@@ -29,7 +29,9 @@ def test_from_teachers_to_bundle(tmp_path: Path) -> None:
     data = tiny_split()
     knowledge = rd.teach(rd.models.SASRec(dim=16, blocks=1), data, training=FEW, k=10)
     knowledge = knowledge + rd.teach(rd.models.EASE(l2=10), data, k=5)
-    assert set(knowledge.kinds()) == {"rankings", "weights"}
+    assert set(knowledge.kinds()) == {"embeddings", "rankings", "weights"}
+    assert knowledge.embeddings("sasrec", keyed_by="user")[0].dim == 16
+    assert [term.name for term in default_objectives(knowledge)] == ["cross-entropy", "soft-labels"]
     student = rd.distill(rd.models.SASRec(dim=8, blocks=1), data, knowledge, training=FEW)
     result = rd.evaluate(student, data, beside=[rd.models.ItemKNN(), rd.models.ItemKNN(decay=1.0)], k=(5, 10))
     assert result.models == ("sasrec", "item-knn", "item-knn 2")

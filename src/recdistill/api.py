@@ -75,8 +75,8 @@ def teach(
     """Let a teacher say what it knows about the data, and store it.
 
     An encoder leaves item embeddings. A recommender, given as its parameters or already fitted, leaves its rankings at
-    every training position and, if it has item vectors, those too. One that learns from other teachers is a teacher
-    assistant: give it their ``knowledge``, and ``objectives`` that read it.
+    every training position and, if it has vectors of users and items, those too, with its weights. One that learns from
+    other teachers is a teacher assistant: give it their ``knowledge``, and ``objectives`` that read it.
 
     Args:
         teacher: ``teachers.TextEncoder(…)``, ``models.SASRec(…)``, or a fitted model or ensemble.
@@ -182,15 +182,17 @@ def distill_chain(
 
 
 def default_objectives(knowledge: Knowledge) -> list[ObjectiveConfig]:
-    """Cross-entropy, soft labels of the last teacher that left rankings, a hint of the first that left embeddings."""
+    """Cross-entropy, soft labels of the last teacher that left rankings, a hint of the first that embedded items."""
     from .objectives import CrossEntropy, EmbeddingHint, SoftLabels
 
-    kinds = knowledge.kinds()
-    terms: list[ObjectiveConfig] = [CrossEntropy(weight=0.5 if "rankings" in kinds else 1.0)]
-    if "rankings" in kinds:
-        terms.append(SoftLabels(weight=0.5, temperature=1.0, teacher=knowledge.rankings()[-1].manifest.teacher))
-    if "embeddings" in kinds:
-        terms.append(EmbeddingHint(weight=0.1, teacher=knowledge.embeddings()[0].manifest.teacher))
+    ranked = [store.manifest.teacher for store in knowledge.stores if store.kind == "rankings"]
+    items = [store for store in knowledge.stores if store.kind == "embeddings" and store.manifest.keyed_by == "item"]
+    embedded = [store.manifest.teacher for store in items]
+    terms: list[ObjectiveConfig] = [CrossEntropy(weight=0.5 if ranked else 1.0)]
+    if ranked:
+        terms.append(SoftLabels(weight=0.5, temperature=1.0, teacher=ranked[-1]))
+    if embedded:
+        terms.append(EmbeddingHint(weight=0.1, teacher=embedded[0]))
     return terms
 
 
@@ -238,13 +240,13 @@ def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **setti
 
 
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
-    from .knowledge import Knowledge, WeightsStore
+    from .knowledge import Knowledge
     from .teachers.ensemble import Ensemble
+    from .teachers.own_vectors import leave_vectors
     from .teachers.recommender import RecommenderTeacher
 
-    if isinstance(model, VectorModel) and not (place / "weights").exists():
-        tensors = {"items": model.item_vectors()}
-        WeightsStore.write(place / "weights", name, model.config.digest(), data.fingerprint, tensors)
+    if isinstance(model, VectorModel):
+        leave_vectors(model, data, place, name)
     # scores of a closed form are no log-probabilities; an ensemble of one, fitted on validation, makes them such
     calibrated = model.config.trained or isinstance(model, Ensemble)
     scored = model if calibrated else Ensemble.fit({name: model}, data.valid)

@@ -26,7 +26,7 @@ log = logging.getLogger("recdistill")
 
 LOCK = ".lock"
 """Name of the lock file of a run directory."""
-_CODE = 3
+_CODE = 4
 """Raised when a stage's result would differ for the same inputs; older results are then made again."""
 
 

@@ -182,7 +182,8 @@ class NeuralContract(ModelContract):
 
         model, inputs, users = self._inputs()
         labels, table = torch.tensor([[1], [2]]), model.table()
-        batch = Batch(users, inputs, torch.tensor([0, inputs.shape[1]]), labels, torch.ones(2, 1))
+        places = torch.tensor([0, inputs.shape[1]])
+        batch = Batch(users, inputs, places, torch.arange(2), labels, torch.ones(2, 1))
         states = model.states(users, inputs, table)[:2, 0]
         np.testing.assert_allclose(model.hidden(batch.to(torch.device("cpu")), table).detach(), states.detach())
 

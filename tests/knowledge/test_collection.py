@@ -48,7 +48,7 @@ def test_join_and_digest(taught: Path) -> None:
 def test_what_is_absent_is_named(taught: Path) -> None:
     with pytest.raises(KnowledgeError, match=r"teacher called 'bog'; did you mean 'big'"):
         Knowledge.open(taught).rankings("bog")
-    with pytest.raises(KnowledgeError, match=r"no teacher left rankings; there are: embeddings by 'encoder'"):
+    with pytest.raises(KnowledgeError, match=r"no teacher left rankings; there are: embeddings of items by 'encoder'"):
         Knowledge.open(taught / "encoder").rankings("big")
     with pytest.raises(KnowledgeError, match="no stores at all"):
         Knowledge().weights()

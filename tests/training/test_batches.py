@@ -65,7 +65,7 @@ def test_steps_hold_the_events(lengths: list[int], seed: int) -> None:
         places = batch.inputs.reshape(-1)[batch.at]
         assert torch.equal(places, own - 1)  # the item before, as items count up
         assert int((batch.inputs < train.n_events).sum()) == len(batch.at)  # everything else is padding
-        assert step.positions.tolist() == own.tolist()
+        assert step.batch.positions.tolist() == own.tolist()
         assert batch.weights.eq(1).all()
         rows = torch.from_numpy(train.row_of_event())[own]
         assert torch.equal(batch.users[batch.at // batch.inputs.shape[1]], rows)
@@ -82,10 +82,10 @@ def test_ends_have_knowledge_but_no_label(lengths: list[int], seed: int) -> None
     for step in some.epoch(seed, 1):
         unlabelled = step.batch.labels[:, 0] < 0
         assert torch.equal(unlabelled, step.batch.weights[:, 0] == 0)
-        assert (step.positions >= train.n_events).tolist() == unlabelled.tolist()
-        ends += (step.positions[unlabelled.numpy()] - train.n_events).tolist()
+        assert (step.batch.positions >= train.n_events).tolist() == unlabelled.tolist()
+        ends += (step.batch.positions[unlabelled] - train.n_events).tolist()
         newest = step.batch.inputs.reshape(-1)[step.batch.at][unlabelled]
-        rows = step.positions[unlabelled.numpy()] - train.n_events
+        rows = (step.batch.positions[unlabelled] - train.n_events).numpy()
         assert newest.tolist() == (train.offsets[rows + 1] - 1).tolist()
     assert sorted(ends) == [r for r, n in enumerate(lengths) if n]
 
@@ -99,7 +99,7 @@ def test_users_have_all_their_items_as_labels(lengths: list[int]) -> None:
         assert len(batch.users) <= 16
         assert batch.inputs.eq(max(train.n_events, 1)).all()
         assert batch.at.tolist() == list(range(len(batch.labels)))
-        assert step.positions.tolist() == (batch.users + train.n_events).tolist()
+        assert step.batch.positions.tolist() == (batch.users + train.n_events).tolist()
         assert torch.equal(batch.weights > 0, batch.labels >= 0)
         for user, labels in zip(batch.users.tolist(), batch.labels.tolist(), strict=True):
             found[user] = [label for label in labels if label >= 0]
@@ -143,7 +143,7 @@ def test_stored_rankings_come_along(store: RankingsStore) -> None:
     train = rows_of([10, 10])
     steps = loader(train, stores={"t": store}, temperatures={"t": (1.0, 3.0)}).epoch(0, 1)
     for step in steps:
-        known, wanted = step.rankings["t"], store.read(step.positions)
+        known, wanted = step.rankings["t"], store.read(step.batch.positions.numpy())
         absent = wanted.items < 0
         assert torch.equal(known.items, torch.from_numpy(np.where(absent, 0, wanted.items)).long())
         assert known.logp.isneginf().numpy().tolist() == absent.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,9 +74,10 @@ class Knowledge:
         """
         return self._of(RankingsStore, teacher)
 
-    def embeddings(self, teacher: str | None = None) -> tuple[EmbeddingsStore, ...]:
-        """Embeddings by one teacher, or by all."""
-        return self._of(EmbeddingsStore, teacher)
+    def embeddings(self, teacher: str | None = None, keyed_by: str = "item") -> tuple[EmbeddingsStore, ...]:
+        """Embeddings by one teacher, or by all, of items or of users."""
+        stores = [s for s in self.stores if isinstance(s, EmbeddingsStore) and s.manifest.keyed_by == keyed_by]
+        return _named(stores, teacher, f"embeddings of {keyed_by}s", self.stores)
 
     def preferences(self, teacher: str | None = None) -> tuple[PreferencesStore, ...]:
         """Preferences by one teacher, or by all."""
@@ -103,18 +103,23 @@ class Knowledge:
         return digest.hexdigest()[:16]
 
     def _of(self, kind: type[AnyStore], teacher: str | None) -> tuple[AnyStore, ...]:
-        stores = [store for store in self.stores if isinstance(store, kind)]
-        named = tuple(store for store in stores if teacher in (None, store.manifest.teacher))
-        if named:
-            return named
-        if not stores:
-            hint = f"there are: {', '.join(_described(self.stores)) or 'no stores at all'}"
-            raise KnowledgeError(f"no teacher left {kind.kind}", hint=hint)
-        raise KnowledgeError(
-            f"no {kind.kind} by a teacher called {teacher!r}",
-            hint=nearest(teacher or "", {s.manifest.teacher for s in stores}),
-        )
+        return _named([s for s in self.stores if isinstance(s, kind)], teacher, kind.kind, self.stores)
 
 
-def _described(stores: Iterable[Store]) -> list[str]:
-    return [f"{store.kind} by {store.manifest.teacher!r}" for store in stores]
+def _named(
+    stores: list[AnyStore], teacher: str | None, what: str, everything: tuple[Store, ...]
+) -> tuple[AnyStore, ...]:
+    """Those by one teacher, or all; ``what`` and ``everything`` are for the message if there are none."""
+    named = tuple(store for store in stores if teacher in (None, store.manifest.teacher))
+    if named:
+        return named
+    if not stores:
+        there = ", ".join(map(_described, everything))
+        raise KnowledgeError(f"no teacher left {what}", hint=f"there are: {there or 'no stores at all'}")
+    close = nearest(teacher or "", {s.manifest.teacher for s in stores})
+    raise KnowledgeError(f"no {what} by a teacher called {teacher!r}", hint=close)
+
+
+def _described(store: Store) -> str:
+    of = f" of {store.manifest.keyed_by}s" if isinstance(store, EmbeddingsStore) else ""
+    return f"{store.kind}{of} by {store.manifest.teacher!r}"

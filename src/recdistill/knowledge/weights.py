@@ -45,6 +45,7 @@ class WeightsStore:
     def write(
         cls, path: str | Path, teacher: str, teacher_fingerprint: str, fingerprint: str,
         tensors: Mapping[str, npt.NDArray[Any]], meaning: str = "parameters of a fitted model",
+        extra: Mapping[str, Any] | None = None,
     ) -> Self:  # fmt: skip
         """Write tensors, atomically; a store of the same teacher and data that is there already is kept.
 
@@ -55,6 +56,7 @@ class WeightsStore:
             fingerprint: Of the split it was fitted to.
             tensors: By parameter name.
             meaning: What they are.
+            extra: JSON-like, goes into the manifest: ``model`` is what the model was made of.
 
         Raises:
             KnowledgeError: The directory holds another store, or other files.
@@ -65,6 +67,7 @@ class WeightsStore:
         header = Manifest(
             kind="weights", teacher=teacher, teacher_fingerprint=teacher_fingerprint, dataset_fingerprint=fingerprint,
             meaning=meaning, keyed_by="parameter", rows=len(tensors), width=0, dtype="as trained",
+            extra=dict(extra or {}),
         )  # fmt: skip
         if is_sealed(path):
             check_same(read_manifest(path, cls.kind), header, path)

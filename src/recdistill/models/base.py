@@ -18,7 +18,7 @@ from ..files import atomic_directory, read_json, write_json
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["ModelConfig", "RankingModel", "VectorModel", "load_model"]
+__all__ = ["ModelConfig", "RankingModel", "VectorModel", "load_model", "remade"]
 
 Floats = npt.NDArray[np.float32]
 _VERSION = 1
@@ -77,14 +77,16 @@ class RankingModel(ABC):
 
         with atomic_directory(path) as part:
             save_file({k: np.ascontiguousarray(v) for k, v in self.tensors().items()}, part / "weights.safetensors")
-            described = {
-                "version": _VERSION,
-                "model": self.config.name,
-                "config": self.config.model_dump(mode="json"),
-                "n_items": self.n_items,
-                "n_users": self.n_users,
-            }
-            write_json(part / "model.json", described)
+            write_json(part / "model.json", {"version": _VERSION, **self.described()})
+
+    def described(self) -> dict[str, Any]:
+        """All that :func:`remade` needs besides the tensors, JSON-like."""
+        return {
+            "model": self.config.name,
+            "config": self.config.model_dump(mode="json"),
+            "n_items": self.n_items,
+            "n_users": self.n_users,
+        }
 
 
 class VectorModel(RankingModel):
@@ -117,8 +119,6 @@ def load_model(path: str | Path) -> RankingModel:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from . import MODELS
-
     path = Path(path)
     described = read_json(path / "model.json")
     if described.get("version") != _VERSION:
@@ -131,5 +131,12 @@ def load_model(path: str | Path) -> RankingModel:
         tensors = load_file(path / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise RecdistillError(f"weights cannot be read ({error})", where=path, hint="train the model again") from None
+    return remade(described, tensors)
+
+
+def remade(described: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> RankingModel:
+    """Make a model again from what :meth:`RankingModel.described` and :meth:`RankingModel.tensors` gave."""
+    from . import MODELS
+
     config: ModelConfig = MODELS[described["model"]].load()(**described["config"])
     return config.restore(described["n_items"], described["n_users"], tensors)

@@ -29,6 +29,8 @@ class Batch:
         users: int64 ``[rows]``.
         inputs: int64 ``[rows, length]``, item indices; ``n_items`` is padding.
         at: int64 ``[n]``, flat index (row * length + column) of each context: a place where something is ranked.
+        positions: int64 ``[n]``, the position of each context in the training events, which is the key of stored
+            knowledge: that of an event, or ``n_events + r`` where the whole row ``r`` lies before it.
         labels: int64 ``[n, m]``, what is right there: the item that followed, or all items of a user; -1 for none.
         weights: float32 ``[n, m]``, weight of each label in the loss; 0 for none.
     """
@@ -36,12 +38,13 @@ class Batch:
     users: Tensor
     inputs: Tensor
     at: Tensor
+    positions: Tensor
     labels: Tensor
     weights: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        fields = (self.users, self.inputs, self.at, self.labels, self.weights)
+        fields = (self.users, self.inputs, self.at, self.positions, self.labels, self.weights)
         return Batch(*(field.to(device, non_blocking=True) for field in fields))
 
 

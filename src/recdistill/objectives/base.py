@@ -18,7 +18,16 @@ from ..knowledge import EmbeddingsStore, Knowledge, RankingsStore, WeightsStore
 from ..models.neural import Batch, NeuralModel
 from .schedule import Schedule, Weight
 
-__all__ = ["FeatureObjective", "Objective", "ObjectiveConfig", "ScoreObjective", "Scores", "Targets", "TeacherRankings"]
+__all__ = [
+    "FeatureObjective",
+    "Features",
+    "Objective",
+    "ObjectiveConfig",
+    "ScoreObjective",
+    "Scores",
+    "Targets",
+    "TeacherRankings",
+]
 
 
 class Scores(Protocol):
@@ -151,6 +160,8 @@ class Objective(nn.Module, ABC):
 
     teachers: tuple[str, ...] = ()
     """Teachers whose stored rankings it reads at every position, once :meth:`prepare` has found them."""
+    at_ends: bool = False
+    """Whether it compares something at the ends of rows, so that these must be among the contexts."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
         super().__init__()
@@ -167,6 +178,9 @@ class Objective(nn.Module, ABC):
         Raises:
             KnowledgeError: Something it needs was not taught.
         """
+
+    def begin(self, epoch: int) -> None:
+        """Called before the first step of an epoch, 0 in the first; for terms that change on the way."""
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -195,18 +209,35 @@ class ScoreObjective(Objective):
         return targets.labels.shape[1] + max((known.items.shape[1] for known in targets.rankings.values()), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A student seen from inside at one step.
+
+    Attributes:
+        model: The student.
+        table: Its item vectors, float ``[n_items, dim]``.
+        batch: The windows of this step.
+        hidden: float ``[n, dim]``, its state at each context.
+        outputs: What the modules returned that were named by :meth:`FeatureObjective.watches`.
+    """
+
+    model: NeuralModel
+    table: Tensor
+    batch: Batch
+    hidden: Tensor
+    outputs: Mapping[nn.Module, Tensor] = field(default_factory=dict)
+
+
 class FeatureObjective(Objective):
     """A term that compares vectors inside the student with something stored."""
 
-    @abstractmethod
-    def loss(self, model: NeuralModel, table: Tensor, batch: Batch) -> Tensor:
-        """Loss of one step: a scalar.
+    def watches(self, model: NeuralModel) -> tuple[nn.Module, ...]:
+        """Parts of the student whose outputs it wants to see, with their gradient."""
+        return ()
 
-        Args:
-            model: The student.
-            table: Its item vectors, float ``[n_items, dim]``.
-            batch: The windows of this step.
-        """
+    @abstractmethod
+    def loss(self, features: Features) -> Tensor:
+        """Loss of one step: a scalar."""
 
 
 Store = TypeVar("Store", RankingsStore, EmbeddingsStore, WeightsStore)

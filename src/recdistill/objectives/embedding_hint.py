@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from ..data.dataset import Split
 from ..knowledge import Knowledge
-from ..models.neural import Batch, NeuralModel
+from ..models.neural import NeuralModel
 from ..models.text import whiten
-from .base import FeatureObjective, ObjectiveConfig, the_only
+from .base import FeatureObjective, Features, ObjectiveConfig, the_only
 
 __all__ = ["EmbeddingHint", "EmbeddingHintLoss"]
 
@@ -53,10 +53,10 @@ class EmbeddingHintLoss(FeatureObjective):
         self.register_buffer("vectors", torch.from_numpy(wanted * scale), persistent=False)
         self.to(next(model.parameters()).device)
 
-    def loss(self, model: NeuralModel, table: Tensor, batch: Batch) -> Tensor:
+    def loss(self, features: Features) -> Tensor:
         n = min(self.config.items, len(self.vectors))
-        items = torch.randint(len(self.vectors), (n,), device=table.device)
-        mapped, wanted = self.project(table[items]), self.vectors[items]
+        items = torch.randint(len(self.vectors), (n,), device=features.table.device)
+        mapped, wanted = self.project(features.table[items]), self.vectors[items]
         if self.config.loss == "mse":
             return functional.mse_loss(mapped, wanted)
         return 1 - functional.cosine_similarity(mapped, wanted, dim=1).mean()

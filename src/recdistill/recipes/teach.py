@@ -7,12 +7,13 @@ from typing import Any
 
 from ..data.dataset import Split
 from ..errors import ConfigError
-from ..knowledge import Knowledge, WeightsStore
+from ..knowledge import Knowledge
 from ..models import RankingModel, VectorModel, load_model
 from ..objectives import CrossEntropy
 from ..teachers import TEACHERS
 from ..teachers.ensemble import Ensemble
 from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
+from ..teachers.own_vectors import leave_vectors
 from ..teachers.recommender import RecommenderTeacher
 from ..training import Training, fit
 from .schema import Recipe, TeacherSpec
@@ -60,8 +61,7 @@ def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Kno
             path / f"fold-{fold}"
         )
     if isinstance(model, VectorModel):
-        tensors = {"items": model.item_vectors()}
-        WeightsStore.write(path / "weights", spec.id, spec.model.digest(), split.fingerprint, tensors)
+        leave_vectors(model, split, path, spec.id)
     if recipe.labels(spec):
         labeller = _labeller(spec, split.n_users, path)
         if not spec.model.trained:  # its scores are no log-probabilities; one member's ensemble makes them such

@@ -71,8 +71,6 @@ class Step:
     """All that one optimiser step needs."""
 
     batch: Batch
-    positions: Ints
-    """int64 ``[n]``, position of each context: the key of stored rankings."""
     rankings: Mapping[str, TeacherRankings]
 
 
@@ -89,15 +87,17 @@ class Loader:
         stores: Teacher name to its rankings.
         temperatures: Teacher name to the temperatures at which the tail is wanted.
         device: Where tensors go.
+        ends: The ends of rows are contexts too, also where no store has rankings there.
     """
 
     def __init__(
         self, train: Sequences, n_items: int, *, length: int, sequential: bool, positions: int,
         stores: Mapping[str, RankingsStore], temperatures: Mapping[str, tuple[float, ...]], device: torch.device,
+        ends: bool = False,
     ) -> None:  # fmt: skip
         self.train, self.n_items, self.length, self.sequential = train, n_items, length, sequential
         self.positions, self.stores, self.temperatures, self.device = positions, stores, temperatures, device
-        self.ends = any(store.contexts != "events" for store in stores.values())
+        self.ends = ends or any(store.contexts != "events" for store in stores.values())
 
     @property
     def steps(self) -> int:
@@ -144,14 +144,14 @@ class Loader:
         if self.sequential:
             cut = windows(self.train, self.length, rng, self.ends)
             for part in _batches(cut.lengths, self.positions, rng):
-                yield self._step(*self._histories(Windows(cut.rows[part], cut.starts[part], cut.lengths[part])))
+                yield self._step(self._histories(Windows(cut.rows[part], cut.starts[part], cut.lengths[part])))
         else:
             users = rng.permutation(np.flatnonzero(self.train.lengths))
             for start in range(0, len(users), self.positions):
-                yield self._step(*self._users(users[start : start + self.positions]))
+                yield self._step(self._users(users[start : start + self.positions]))
 
-    def _histories(self, cut: Windows) -> tuple[Batch, Ints]:
-        """Windows as a batch, and their positions."""
+    def _histories(self, cut: Windows) -> Batch:
+        """Windows as a batch."""
         train, place = self.train, np.arange(int(cut.lengths.max()))
         real = place < cut.lengths[:, None]
         following = (cut.starts[:, None] + place + 1)[real]
@@ -165,12 +165,13 @@ class Loader:
             users=torch.from_numpy(cut.rows),
             inputs=torch.from_numpy(inputs),
             at=torch.from_numpy(np.flatnonzero(real)),
+            positions=torch.from_numpy(np.where(at_end, train.n_events + row, following)),
             labels=torch.from_numpy(np.where(at_end, -1, train.items[event].astype(np.int64))[:, None]),
             weights=torch.from_numpy(np.where(at_end, np.float32(0), weights)[:, None]),
-        ), np.where(at_end, train.n_events + row, following)
+        )
 
-    def _users(self, users: Ints) -> tuple[Batch, Ints]:
-        """Users as a batch, and their positions."""
+    def _users(self, users: Ints) -> Batch:
+        """Users as a batch."""
         own = self.train.take(users)
         row, n = own.row_of_event(), len(users)
         place = np.arange(own.n_events) - own.offsets[row]
@@ -181,13 +182,15 @@ class Loader:
             users=torch.from_numpy(users),
             inputs=torch.full((n, 1), self.n_items),
             at=torch.arange(n),
+            positions=torch.from_numpy(self.train.n_events + users),
             labels=torch.from_numpy(labels),
             weights=torch.from_numpy(weights),
-        ), self.train.n_events + users
+        )
 
-    def _step(self, batch: Batch, positions: Ints) -> Step:
+    def _step(self, batch: Batch) -> Step:
+        positions = batch.positions.numpy()
         rankings = {name: self._rankings(name, store, positions) for name, store in self.stores.items()}
-        return Step(batch.to(self.device), positions, rankings)
+        return Step(batch.to(self.device), rankings)
 
     def _rankings(self, name: str, store: RankingsStore, positions: npt.NDArray[np.int64]) -> TeacherRankings:
         known = store.read(positions)

@@ -14,7 +14,8 @@ from ..data.dataset import Split
 from ..errors import TrainingError
 from ..knowledge import Knowledge
 from ..models.neural import Batch, NeuralConfig, NeuralModel
-from ..objectives.base import FeatureObjective, ObjectiveConfig, ScoreObjective, Targets, TeacherRankings
+from ..models.watch import watched
+from ..objectives.base import FeatureObjective, Features, ObjectiveConfig, ScoreObjective, Targets, TeacherRankings
 from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
@@ -33,12 +34,14 @@ class Forward:
     Attributes:
         table: float ``[n_items, dim]``, item vectors.
         bias: float ``[n_items]`` or None.
-        hidden: float ``[n, dim]``, states at the labelled places; None where no term asks for scores.
+        hidden: float ``[n, dim]``, states at the contexts.
+        outputs: What the modules returned that a term watches.
     """
 
     table: Tensor
     bias: Tensor | None
-    hidden: Tensor | None
+    hidden: Tensor
+    outputs: Mapping[nn.Module, Tensor]
 
 
 class Learner:
@@ -73,28 +76,30 @@ class Learner:
         """The present weights are the best so far."""
         self.best, self.best_epoch = self.weights(), epoch
 
-    def weigh(self, epoch: int) -> dict[str, float]:
-        """Weight of each term in an epoch, from 1."""
+    def begin(self, epoch: int) -> dict[str, float]:
+        """Begin an epoch, from 1: the weight of each term in it."""
+        for objective in self.objectives.values():
+            objective.begin(epoch - 1)
         return {name: objective.weight.at(epoch - 1) for name, objective in self.objectives.items()}
 
     def learns(self, weights: Mapping[str, float]) -> bool:
         """Whether any term with a loss has a weight."""
         return any(weights[name] > 0 for name, objective in self.objectives.items() if isinstance(objective, _LOSSES))
 
-    def forward(self, batch: Batch, weights: Mapping[str, float], scores: bool = False) -> Forward:
+    def forward(self, batch: Batch, weights: Mapping[str, float]) -> Forward:
         """Run the network.
 
         Args:
             batch: The windows of a step.
             weights: Of the terms.
-            scores: Hidden states are wanted even if no term asks for scores.
         """
-        terms = (o for name, o in self.objectives.items() if weights[name] > 0)
-        scores = scores or any(isinstance(objective, ScoreObjective) for objective in terms)
+        inside = [o for name, o in self.objectives.items() if weights[name] > 0 and isinstance(o, FeatureObjective)]
+        wanted = [module for objective in inside for module in objective.watches(self.model)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bf16"):
             table = self.model.table()
-            hidden = self.model.hidden(batch, table) if scores else None
-        return Forward(table, self.model.bias(), hidden)
+            with watched(wanted) as outputs:
+                hidden = self.model.hidden(batch, table)
+        return Forward(table, self.model.bias(), hidden, outputs)
 
     def learn(
         self, said: Forward, batch: Batch, rankings: Mapping[str, TeacherRankings], weights: Mapping[str, float],
@@ -141,13 +146,13 @@ class Learner:
         loss: Tensor = said.table.new_zeros((), dtype=torch.float32)
         values: dict[str, Any] = {}
         if on_scores:
-            assert said.hidden is not None
             terms = [(objective, weights[name]) for name, objective in on_scores.items()]
             targets = Targets(batch.labels, batch.weights, rankings)
             loss, means = catalogue_loss(said.hidden, said.table, said.bias, targets, terms, negatives)
             values = dict(zip(on_scores, means, strict=True))
+        features = Features(self.model, said.table, batch, said.hidden, said.outputs)
         for name, objective in active.items():
             if isinstance(objective, FeatureObjective):
-                term = objective.loss(self.model, said.table, batch)
+                term = objective.loss(features)
                 loss, values[name] = loss + weights[name] * term, term.detach()
         return loss, values

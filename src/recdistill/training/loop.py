@@ -152,7 +152,7 @@ class _Loop:
         start = time.monotonic()
         torch.manual_seed(self.training.seed * 1_000_003 + epoch)
         self.student.model.train()
-        weights = self.student.weigh(epoch)
+        weights = self.student.begin(epoch)
         sums: dict[str, float] = {}
         n = 0
         with closing(self.loader.epoch(self.training.seed, epoch)) as steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ def build_optimiser(modules: Iterable[nn.Module], training: Training) -> torch.o
 
 
 def build_loader(
-    config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Iterable[Objective], training: Training,
+    config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Collection[Objective], training: Training,
     device: torch.device,
 ) -> Loader:  # fmt: skip
     """The loader, with the stores that objectives read.
@@ -105,7 +105,7 @@ def build_loader(
             raise KnowledgeError(what, where=store.path, hint="let it rank at the ends of histories: contexts='all'")
     return Loader(
         split.train, split.n_items, length=config.max_length, sequential=config.sequential, positions=training.batch,
-        stores=stores, temperatures=temperatures, device=device,
+        stores=stores, temperatures=temperatures, device=device, ends=any(o.at_ends for o in objectives),
     )  # fmt: skip
 
 
