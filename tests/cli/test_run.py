@@ -146,11 +146,11 @@ def test_missing_extra_is_named(here: Path) -> None:
 
 
 def test_broken_bundle(call: Invoke, run: Path) -> None:
-    table = run / "bundle" / "items.parquet"
+    table = run / "bundle" / "items.npz"
     table.write_bytes(table.read_bytes()[:-10])
     result = call("recommend", run)
     assert result.exit_code == 2
-    assert "items.parquet" in result.stderr
+    assert "items.npz" in result.stderr
 
 
 def test_unfinished_run_has_no_bundle(call: Invoke, run: Path) -> None:

@@ -108,10 +108,11 @@ def test_commands(page: str) -> None:
             assert command == "source .venv/bin/activate", f"{page}: nobody tests {command!r}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/strategies.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/serving.md", "docs/strategies.md"])
 def test_python(page: str) -> None:
+    names: dict[str, object] = {}
     for number, block in enumerate(blocks(page, "python")):
-        exec(compile(block, f"{page}, block {number + 1}", "exec"), {})
+        exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
 
 
 def test_the_objective_of_the_contributors_guide(monkeypatch: pytest.MonkeyPatch) -> None:

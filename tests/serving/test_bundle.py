@@ -137,7 +137,9 @@ def test_a_directory_that_is_no_bundle(path: Path, tmp_path: Path) -> None:
 
 def test_a_newer_version(path: Path) -> None:
     _seal(path, version=99)
-    _refused(path, "bundle format 99, this version reads 1; upgrade recdistill")
+    _refused(path, "bundle format 99, this version reads 2; upgrade recdistill")
+    _seal(path, version=1)
+    _refused(path, "bundle format 1, this version reads 2; write the bundle again")
 
 
 def test_a_changed_manifest(path: Path) -> None:
@@ -146,7 +148,7 @@ def test_a_changed_manifest(path: Path) -> None:
     _refused(path, "was changed after it was written")
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "encoder.onnx", "items.parquet", "scales.npy", "card.json"])
+@pytest.mark.parametrize("name", ["vectors.npy", "encoder.onnx", "items.npz", "scales.npy", "card.json"])
 def test_files_that_are_flipped_truncated_or_gone(path: Path, name: str) -> None:
     file = path / name
     whole = bytearray(file.read_bytes())
@@ -171,7 +173,7 @@ def test_contents_that_are_wrong_inside(path: Path) -> None:
     original = {p.name: p.read_bytes() for p in path.iterdir()}
     for name, match in (
         ("vectors.npy", "cannot be read"),
-        ("items.parquet", "cannot be read"),
+        ("items.npz", "cannot be read"),
         ("encoder.onnx", "cannot be loaded"),
     ):
         _resized(path, name, b"nonsense")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from recdistill.data.dataset import Catalogue
 from recdistill.errors import BundleError, DataError
 from recdistill.serving import resolve
 from recdistill.serving.catalogue import read_items, write_items
+from recdistill.serving.place import Folder
+from recdistill.serving.strings import Strings, Tags
 
 FILMS = Catalogue(
     ids=["1", "2", "3", "4", "5"],
@@ -46,25 +49,92 @@ def test_without_titles_ids_are_suggested() -> None:
         resolve(Catalogue(ids=["item-12", "other"]), "item-13")
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXT = st.text(max_size=20)
 
 
-@given(st.lists(st.tuples(TEXT, st.lists(TEXT, max_size=3)), min_size=1, max_size=6))
-def test_the_item_table_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, list[str]]]) -> None:
-    path = tmp_path_factory.mktemp("items") / "items.parquet"
-    ids = [str(at) for at in range(len(rows))]
-    items = Catalogue(ids, titles=[title for title, _ in rows], categories=[tuple(names) for _, names in rows])
+@given(
+    st.lists(st.tuples(TEXT, TEXT, st.lists(TEXT, max_size=3)), min_size=1, max_size=6, unique_by=lambda row: row[0])
+)
+def test_the_item_table_survives(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, list[str]]]
+) -> None:
+    path = tmp_path_factory.mktemp("items")
+    ids = [row[0] for row in rows]
+    items = Catalogue(ids, titles=[title for _, title, _ in rows], categories=[tuple(names) for _, _, names in rows])
     counts = np.arange(len(rows))
-    write_items(path, items, counts)
-    again, popularity = read_items(path, len(rows))
-    assert (again.ids, again.titles, again.categories) == (items.ids, items.titles, items.categories)
-    np.testing.assert_array_equal(popularity, counts)
+    write_items(path, items, counts, counts / 2)
+    table = read_items(Folder(path), len(rows))
+    again = table.items
+    assert [*again.ids] == items.ids
+    assert [*(again.titles or ())] == items.titles
+    assert [*(again.categories or ())] == items.categories
+    np.testing.assert_array_equal(table.popularity, counts)
+    np.testing.assert_array_equal(table.trend, counts / 2)
+    np.testing.assert_array_equal(again.find([*reversed(ids), "\0no such id"]), [*reversed(counts), -1])
+    assert [again.index(item) for item in ids] == counts.tolist()
 
 
 def test_ids_alone_are_enough(tmp_path: Path) -> None:
-    write_items(tmp_path / "items.parquet", Catalogue(ids=["a", "b"]), np.array([1, 2]))
-    items, _ = read_items(tmp_path / "items.parquet", 2)
-    assert items.titles is None
-    assert items.title(1) == "b"
+    write_items(tmp_path, Catalogue(ids=["a", "b"]), np.array([1, 2]))
+    table = read_items(Folder(tmp_path), 2)
+    assert table.items.titles is None
+    assert table.trend is None
+    assert table.items.title(1) == "b"
     with pytest.raises(BundleError, match="lists 2 items instead of 3"):
-        read_items(tmp_path / "items.parquet", 3)
+        read_items(Folder(tmp_path), 3)
+    with pytest.raises(DataError, match="'c' is not in the catalogue"):
+        table.items.index("c")
+
+
+def test_the_nearest_id_is_named_where_that_is_quick(tmp_path: Path) -> None:
+    for count, hint in ((2_000, "did you mean 'item-1234'"), (20_001, "is not in the catalogue$")):
+        write_items(tmp_path, Catalogue(ids=[f"item-{at}" for at in range(count)]), np.zeros(count, np.int64))
+        with pytest.raises(DataError, match=hint):
+            read_items(Folder(tmp_path), count).items.index("itm-1234")
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_items(tmp_path, FILMS, np.arange(5))
+    whole = dict(np.load(tmp_path / "items.npz"))
+    tagged = dict(Tags.pack([("x",)] * 5).arrays("category"))
+    for change in (
+        {"id_lengths": whole["id_lengths"] + 1},
+        {"id_lengths": np.array([1, 1, 1, 3, -1])},
+        {"id": np.array([{}] * 5, dtype=object)},
+        {"title_lengths": whole["title_lengths"][:-1]},
+        tagged | {"category_codes": np.ones(5, np.uint16)},
+        tagged | {"category_counts": np.zeros(5, np.uint32)},
+    ):
+        np.savez(tmp_path / "items.npz", **(whole | change))
+        with pytest.raises(BundleError, match=r"cannot be read"):
+            read_items(Folder(tmp_path), 5)
+    np.save(tmp_path / "items", np.arange(3))
+    (tmp_path / "items.npy").replace(tmp_path / "items.npz")
+    with pytest.raises(BundleError, match="no archive of arrays"):
+        read_items(Folder(tmp_path), 5)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), max_size=3, unique=True), max_size=20), st.sets(st.sampled_from("abc"))
+)
+def test_rows_with_one_of_some_names(rows: list[list[str]], wanted: set[str]) -> None:
+    tags = Tags.pack(rows)
+    expected = [bool(wanted & set(row)) for row in rows]
+    assert tags.any_of(wanted).tolist() == expected
+    assert tags[:] == [tuple(row) for row in rows]
+
+
+def test_places_count_from_both_ends() -> None:
+    texts, tags = Strings.pack(["a", "bc", ""]), Tags.pack([["x"], []])
+    assert (texts[-1], texts[-2], [*texts[::-1]]) == ("", "bc", ["", "bc", "a"])
+    assert (tags[-1], tags[-2]) == ((), ("x",))
+    for column in (texts, tags):
+        for at in (len(column), -len(column) - 1):
+            with pytest.raises(IndexError):
+                _ = column[at]
+
+
+def test_texts_of_equal_checksum_are_told_apart() -> None:
+    one, other = "plumless", "buckeroo"  # the known pair of words with one CRC-32
+    assert zlib.crc32(one.encode()) == zlib.crc32(other.encode())
+    assert Strings.pack(["x", other, one]).find([one, other]).tolist() == [2, 1]

@@ -12,6 +12,7 @@ from recdistill.compression.product import product_code
 from recdistill.errors import BundleError
 from recdistill.models.sasrec import SASRec
 from recdistill.serving.manifest import Manifest
+from recdistill.serving.place import Place
 from recdistill.serving.tables import CodedTable, DenseTable, Table, load_table
 from tests.synthetic import tiny_split
 
@@ -51,9 +52,9 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_a_small_coded_table_is_unpacked_and_a_large_one_looked_up(bundle: Path) -> None:
-    manifest = Manifest.read(bundle)
-    small: Table = load_table(bundle, manifest)
-    large: Table = load_table(bundle, manifest, unpacked=0)
+    manifest = Manifest.read(Place.open(bundle))
+    small: Table = load_table(Place.open(bundle), manifest)
+    large: Table = load_table(Place.open(bundle), manifest, unpacked=0)
     assert isinstance(small, DenseTable)
     assert isinstance(large, CodedTable)
     query = np.arange(8, dtype=np.float32)
@@ -61,15 +62,15 @@ def test_a_small_coded_table_is_unpacked_and_a_large_one_looked_up(bundle: Path)
 
 
 def test_codes_and_codebooks_that_do_not_fit_are_refused(bundle: Path) -> None:
-    manifest = Manifest.read(bundle)
+    manifest = Manifest.read(Place.open(bundle))
     codes, books = np.load(bundle / "codes.npy"), np.load(bundle / "codebooks.npy")
     np.save(bundle / "codebooks.npy", books[:, :, :2])
     with pytest.raises(BundleError, match="2 parts of 2 numbers are no vectors of 8"):
-        load_table(bundle, manifest)
+        load_table(Place.open(bundle), manifest)
     np.save(bundle / "codebooks.npy", books[:, :3])
     with pytest.raises(BundleError, match="names codewords that do not exist"):
-        load_table(bundle, manifest)
+        load_table(Place.open(bundle), manifest)
     np.save(bundle / "codebooks.npy", books)
     np.save(bundle / "codes.npy", codes[:-1])
     with pytest.raises(BundleError, match="expected"):
-        load_table(bundle, manifest)
+        load_table(Place.open(bundle), manifest)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ..data.dataset import Contexts
 from ..models.base import Floats, ModelConfig, RankingModel
 from ..serving.bundle import Bundle
+from ..serving.manifest import read_array
 
 __all__ = ["ServedModel"]
 
@@ -33,7 +33,9 @@ class ServedModel(RankingModel):
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays of the bundle as they are stored (the weights inside ``encoder.onnx`` are not among them)."""
-        return {file.stem: np.load(file, allow_pickle=False) for file in sorted(self.bundle.path.glob("*.npy"))}
+        place = self.bundle.place
+        files = [name for name in place.sizes if name.endswith(".npy")]
+        return {name.removesuffix(".npy"): read_array(place, name) for name in files}
 
     @property
     def n_parameters(self) -> int:

@@ -1,13 +1,43 @@
-"""Serving: open a bundle and recommend from it; numpy, pyarrow and ONNX Runtime, no torch."""
+"""Serving: open a bundle and ask it; numpy and, where a graph runs, ONNX Runtime; no torch."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Bundle", "Recommendation", "resolve"]
+_PLACES = {
+    "AllOf": "filters",
+    "AnyOf": "filters",
+    "Attribute": "filters",
+    "Bundle": "bundle",
+    "Category": "filters",
+    "Diversity": "diversity",
+    "Filter": "filters",
+    "Items": "filters",
+    "Not": "filters",
+    "Recommendation": "bundle",
+    "Rule": "filters",
+    "parse_filter": "filters",
+    "resolve": "catalogue",
+    "write_archive": "place",
+}
 
-_PLACES = {"Bundle": "bundle", "Recommendation": "bundle", "resolve": "catalogue"}
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "Attribute",
+    "Bundle",
+    "Category",
+    "Diversity",
+    "Filter",
+    "Items",
+    "Not",
+    "Recommendation",
+    "Rule",
+    "parse_filter",
+    "resolve",
+    "write_archive",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
-"""A bundle at work: recommendations from a history, similar items, scores for an evaluation."""
+"""A bundle at work: recommendations from a history, similar items, search, scores for an evaluation."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.dataset import Catalogue, Contexts
+from ..data.dataset import Contexts
 from ..errors import BundleError
-from .catalogue import read_items, resolve
+from .catalogue import StoredItems, read_items, resolve
+from .diversity import Diversity
+from .filters import Filter
 from .manifest import Manifest
+from .place import Place
 from .scorers import SCORERS, Scorer
+from .search import TextIndex
+from .shelf import RuleFunction, Shelf
 from .topk import top_k
 
 __all__ = ["Bundle", "Recommendation"]
+
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Found = tuple[Indices, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +41,77 @@ class Recommendation:
 
 
 class Bundle:
-    """A bundle in memory. Make one with :meth:`open`.
+    """A bundle in memory. Make one with :meth:`open`. May be asked from several threads.
 
     Attributes:
-        path: Its directory.
+        place: Where its files are.
         manifest: What it says about itself.
-        items: The catalogue.
-        popularity: int64 ``[n_items]``, events of each item in the data it was made from.
+        shelf: What is known about its items.
     """
 
-    def __init__(
-        self, path: Path, manifest: Manifest, items: Catalogue, popularity: npt.NDArray[np.int64], scorer: Scorer
-    ) -> None:
-        self.path, self.manifest, self.items, self.popularity = path, manifest, items, popularity
+    def __init__(self, place: Place, manifest: Manifest, shelf: Shelf, scorer: Scorer) -> None:
+        self.place, self.manifest, self.shelf = place, manifest, shelf
         self._scorer = scorer
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> Bundle:
-        """Load a bundle.
+        """Open a bundle; its arrays are mapped, not read.
 
         Args:
-            path: Directory written by ``write_bundle``.
+            path: A directory written by ``write_bundle``, or an archive of one.
             verify: Compare the checksum of every file first.
 
         Raises:
             BundleError: It is no bundle, of another version, or was truncated or changed.
             MissingExtraError: ONNX Runtime is needed and not installed.
         """
-        path = Path(path)
-        manifest = Manifest.read(path, verify=verify)
+        place = Place.open(path)
+        manifest = Manifest.read(place, verify=verify)
         if manifest.kind not in SCORERS:
-            raise BundleError(f"unknown kind {manifest.kind!r}", where=path, hint="upgrade recdistill")
-        items, popularity = read_items(path / "items.parquet", manifest.n_items)
-        return cls(path, manifest, items, popularity, SCORERS[manifest.kind](path, manifest))
+            raise BundleError(f"unknown kind {manifest.kind!r}", where=place.path, hint="upgrade recdistill")
+        shelf = Shelf(read_items(place, manifest.n_items))
+        return cls(place, manifest, shelf, SCORERS[manifest.kind](place, manifest))
+
+    @property
+    def path(self) -> Path:
+        """Its directory or archive."""
+        return self.place.path
+
+    @property
+    def items(self) -> StoredItems:
+        """The catalogue."""
+        return self.shelf.items
+
+    @property
+    def popularity(self) -> npt.NDArray[np.int64]:
+        """int64 ``[n_items]``, events of each item in the data it was made from."""
+        return self.shelf.popularity
 
     @property
     def n_items(self) -> int:
         """Catalogue size."""
-        return self.manifest.n_items
+        return self.shelf.n_items
 
     @cached_property
     def size_bytes(self) -> int:
         """Size on disk: the sum of all files."""
-        return sum(file.stat().st_size for file in self.path.iterdir())
+        return sum(self.place.sizes.values())
 
     @cached_property
     def card(self) -> dict[str, Any]:
         """The model card."""
-        card: dict[str, Any] = json.loads((self.path / "card.json").read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads(bytes(self.place.read("card.json")))
         return card
 
     def recommend(
-        self, history: Sequence[str], n: int = 10, *, exclude_history: bool = True, deny: Iterable[str] = ()
+        self,
+        history: Sequence[str] = (),
+        n: int = 10,
+        *,
+        exclude_history: bool = True,
+        deny: Iterable[str] = (),
+        where: Filter | None = None,
+        diversity: Diversity | None = None,
     ) -> list[Recommendation]:
         """Items for somebody with this history.
 
@@ -92,45 +120,92 @@ class Bundle:
             n: How many, at most.
             exclude_history: Leave out what is in the history.
             deny: Ids or titles that must not come.
+            where: Which items may come.
+            diversity: How the list is made more varied.
 
         Raises:
             DataError: A name that fits no item, or several.
+            ConfigError: The filter names what does not exist.
         """
-        seen = np.array([resolve(self.items, name) for name in history], dtype=np.int64)
-        denied = np.array([resolve(self.items, name) for name in deny], dtype=np.int64)
-        return self._named(*self.recommend_indices(seen, n, exclude_history=exclude_history, deny=denied))
+        seen, denied = self.indices(history), self.indices(list(deny))
+        settings: dict[str, Any] = {"exclude_history": exclude_history, "where": where, "diversity": diversity}
+        return self.named(*self.recommend_indices(seen, n, deny=denied, **settings))
 
     def recommend_indices(
         self,
-        history: npt.NDArray[np.int64],
+        history: Indices,
         n: int = 10,
         *,
         exclude_history: bool = True,
-        deny: npt.NDArray[np.int64] | None = None,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        deny: Indices | None = None,
+        where: Filter | None = None,
+        diversity: Diversity | None = None,
+    ) -> Found:
         """The same with indices into the catalogue: items int64 ``[m]`` and scores float32 ``[m]``, best first."""
         scores = self._scorer(history) if len(history) else self.popularity.astype(np.float32)
         if exclude_history:
             scores[history] = -np.inf
         if deny is not None:
             scores[deny] = -np.inf
-        best = top_k(scores, n)
-        return best, scores[best]
+        return self._best(scores, n, where, diversity)
 
-    def similar(self, item: str, n: int = 10) -> list[Recommendation]:
+    def similar(
+        self, item: str, n: int = 10, *, where: Filter | None = None, diversity: Diversity | None = None
+    ) -> list[Recommendation]:
         """Items like this one, by the geometry of the bundle.
 
         Raises:
             DataError: A name that fits no item, or several.
             BundleError: A popularity bundle knows no similarity.
+            ConfigError: The filter names what does not exist.
         """
         index = resolve(self.items, item)
         scores = self._scorer.similar(index)
         scores[index] = -np.inf
-        best = top_k(scores, n)
-        return self._named(best, scores[best])
+        return self.named(*self._best(scores, n, where, diversity))
 
-    def score(self, contexts: Contexts) -> npt.NDArray[np.float32]:
+    def popular(
+        self, n: int = 10, *, trending: bool = False, where: Filter | None = None, diversity: Diversity | None = None
+    ) -> list[Recommendation]:
+        """The items with the most events in the data it was made from.
+
+        Args:
+            n: How many, at most.
+            trending: Recent events weigh more.
+            where: Which items may come.
+            diversity: How the list is made more varied.
+
+        Raises:
+            BundleError: Trending, and the log had no time.
+            ConfigError: The filter names what does not exist.
+        """
+        counts = self.shelf.trend if trending else self.popularity
+        if counts is None:
+            raise BundleError("the log had no time, so nothing is known about trends", hint="ask for what is popular")
+        return self.named(*self._best(counts.astype(np.float32), n, where, diversity))
+
+    def search(self, text: str, n: int = 10, *, where: Filter | None = None) -> list[Recommendation]:
+        """Items whose title or categories hold words of a text, the best first; more popular ones before others alike.
+
+        Raises:
+            ConfigError: The filter names what does not exist.
+        """
+        scores = self._index.scores(text)
+        found = scores > 0
+        # less than any two scores differ by, so that it only decides between equal ones
+        scores += 1e-4 * np.log1p(self.popularity.astype(np.float32)) / np.log1p(self.popularity.max(initial=1))
+        scores[~found] = -np.inf
+        return self.named(*self._best(scores, n, where, None))
+
+    def attach(self, name: str, values: npt.ArrayLike | Mapping[str, float]) -> None:
+        """Give the items a number that filters can ask for; see :meth:`Shelf.attach`."""
+        self.shelf.attach(name, values)
+
+    def add_rule(self, name: str, rule: RuleFunction) -> None:
+        """Name a rule of the business that filters can ask for; see :meth:`Shelf.add_rule`."""
+        self.shelf.add_rule(name, rule)
+
+    def score(self, contexts: Contexts) -> Floats:
         """Scores of all items, as a ranking model gives them: float32 ``[len(contexts), n_items]``."""
         if not len(contexts):
             return np.zeros((0, self.n_items), dtype=np.float32)
@@ -138,8 +213,44 @@ class Bundle:
         scores[contexts.history.lengths == 0] = self.popularity
         return scores
 
-    def _named(self, items: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> list[Recommendation]:
+    def indices(self, names: Sequence[str]) -> Indices:
+        """Indices of items by id, title or an unmistakable part of one: int64 ``[n]``.
+
+        Raises:
+            DataError: A name that fits no item, or several.
+        """
+        found = self.items.find(names)
+        for at in np.flatnonzero(found < 0).tolist():
+            found[at] = resolve(self.items, names[at])
+        return found
+
+    def named(self, items: Indices, scores: Floats) -> list[Recommendation]:
+        """Indices and scores as recommendations."""
         return [
             Recommendation(self.items.ids[at], self.items.title(at), float(score))
             for at, score in zip(items.tolist(), scores, strict=True)
         ]
+
+    def _best(self, scores: Floats, n: int, where: Filter | None, diversity: Diversity | None) -> Found:
+        """The best of all scores that a filter lets through; ``scores`` may be changed."""
+        if where is not None:
+            scores[~self.shelf.mask(where)] = -np.inf
+        if diversity is None:
+            best = top_k(scores, n)
+            return best, scores[best]
+        best = top_k(scores, max(diversity.pool, n))
+        categories = None
+        if diversity.per_category is not None and self.items.categories is not None:
+            categories = [self.items.categories[at] for at in best.tolist()]
+        vectors = self._scorer.vectors_of(best) if diversity.weight else None
+        best = best[diversity.choose(scores[best], n, vectors, categories)]
+        return best, scores[best]
+
+    @cached_property
+    def _index(self) -> TextIndex:
+        titles, categories = self.items.titles, self.items.categories
+        rows = range(self.n_items)
+        return TextIndex(
+            f"{titles[at] if titles else self.items.ids[at]} {' '.join(categories[at]) if categories else ''}"
+            for at in rows
+        )

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +17,107 @@ import numpy.typing as npt
 
 from ..data.dataset import Catalogue
 from ..errors import BundleError, DataError
+from .place import Place
+from .strings import Strings, Tags
 
-__all__ = ["read_items", "resolve", "write_items"]
+__all__ = ["ItemTable", "StoredItems", "load_arrays", "read_items", "resolve", "write_items"]
+
+_FILE = "items.npz"
+_SUGGESTED = 20_000
+"""Items up to which the nearest name is looked for: comparing with every one takes a second for each 100,000."""
 
 
-def write_items(path: Path, items: Catalogue, popularity: npt.NDArray[np.integer[Any]]) -> None:
-    """Write ids, titles, categories and popularity (events of each item), column by column, compressed with zstd."""
-    import pyarrow as pa
-    from pyarrow import parquet
+@dataclass(frozen=True, eq=False)
+class StoredItems(Catalogue):
+    """The catalogue of a bundle: ids and titles become Python strings when somebody asks for them."""
 
-    columns: dict[str, Any] = {"id": pa.array(list(items.ids), pa.string())}
+    def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Indices of some ids: int64 ``[n]``, -1 where there is no such item."""
+        assert isinstance(self.ids, Strings)
+        return self.ids.find(ids)
+
+    @cached_property
+    def folded(self) -> list[str]:
+        """Titles without regard to case, for the search by a part of one."""
+        return [title.casefold().strip() for title in self.titles or ()]
+
+    def index(self, item: str) -> int:
+        place = int(self.find([item])[0])
+        if place < 0:
+            close = difflib.get_close_matches(item, self.ids, n=1) if len(self) <= _SUGGESTED else []
+            hint = f"did you mean {close[0]!r}?" if close else None
+            raise DataError(f"item {item!r} is not in the catalogue", hint=hint)
+        return place
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemTable:
+    """What a bundle knows about its items.
+
+    Attributes:
+        items: Ids, titles, categories.
+        popularity: int64 ``[n]``, events of each item in the data it was made from.
+        trend: float32 ``[n]``, the same with recent events weighing more; None where the log had no time.
+    """
+
+    items: StoredItems
+    popularity: npt.NDArray[np.int64]
+    trend: npt.NDArray[np.float32] | None = None
+
+
+def write_items(
+    directory: Path,
+    items: Catalogue,
+    popularity: npt.NDArray[np.integer[Any]],
+    trend: npt.NDArray[np.floating[Any]] | None = None,
+) -> None:
+    """Write ``items.npz``: arrays of ids, titles, categories, popularity and trend, compressed."""
+    columns = Strings.pack(items.ids).arrays("id")
     if items.titles is not None:
-        columns["title"] = pa.array(list(items.titles), pa.string())
+        columns |= Strings.pack(title or "" for title in items.titles).arrays("title")
     if items.categories is not None:
-        columns["categories"] = pa.array([list(names) for names in items.categories], pa.list_(pa.string()))
-    columns["popularity"] = pa.array(np.asarray(popularity, dtype=np.int64))
-    parquet.write_table(pa.table(columns), path, compression="zstd", compression_level=19)
+        columns |= Tags.pack(items.categories).arrays("category")
+    columns["popularity"] = np.asarray(popularity, dtype=np.int64)
+    if trend is not None:
+        columns["trend"] = np.asarray(trend, dtype=np.float32)
+    np.savez_compressed(directory / _FILE, allow_pickle=False, **columns)
 
 
-def read_items(path: Path, n_items: int) -> tuple[Catalogue, npt.NDArray[np.int64]]:
-    """The catalogue and the popularity of its items.
+def read_items(place: Place, n_items: int) -> ItemTable:
+    """Read what :func:`write_items` wrote.
 
     Raises:
         BundleError: The table is broken or has another number of rows.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    where = place.where(_FILE)
+    arrays = load_arrays(place, _FILE)
     try:
-        table = parquet.ParquetFile(path).read()
-        columns = {name: table.column(name).to_pylist() for name in table.column_names}
-        ids, popularity = columns["id"], np.array(columns["popularity"], dtype=np.int64)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"cannot be read ({error})", where=path, hint="write the bundle again") from None
-    if len(ids) != n_items:
-        raise BundleError(f"lists {len(ids)} items instead of {n_items}", where=path, hint="write the bundle again")
-    categories = columns.get("categories")
-    grouped = None if categories is None else [tuple(names or ()) for names in categories]
-    return Catalogue(ids=ids, titles=columns.get("title"), categories=grouped), popularity
+        ids, popularity = Strings.read(arrays, "id"), arrays["popularity"].astype(np.int64)
+        titles = Strings.read(arrays, "title") if "title" in arrays else None
+        tags = Tags.read(arrays, "category") if "category_codes" in arrays else None
+        trend = arrays["trend"].astype(np.float32) if "trend" in arrays else None
+    except (KeyError, ValueError, UnicodeDecodeError) as error:
+        raise BundleError(f"cannot be read ({error})", where=where, hint="write the bundle again") from None
+    for column in (ids, popularity, titles, tags, trend):
+        if column is not None and len(column) != n_items:
+            raise BundleError(f"lists {len(column)} items instead of {n_items}", where=where, hint="copy it again")
+    return ItemTable(StoredItems(ids=ids, titles=titles, categories=tags), popularity, trend)
+
+
+def load_arrays(place: Place, name: str) -> Mapping[str, npt.NDArray[Any]]:
+    """The arrays of an ``.npz`` file, read; never unpickles.
+
+    Raises:
+        BundleError: It is no such file.
+    """
+    try:
+        stored = np.load(BytesIO(place.read(name)), allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("no archive of arrays")
+        with stored:
+            return dict(stored)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise BundleError(f"cannot be read ({error})", where=place.where(name), hint="write the bundle again") from None
 
 
 def resolve(items: Catalogue, text: str) -> int:
@@ -60,18 +128,17 @@ def resolve(items: Catalogue, text: str) -> int:
     Raises:
         DataError: Nothing fits, or several titles do; some are named.
     """
-    if text in items.ids:
-        return items.index(text)
+    if (place := _by_id(items, text)) >= 0:
+        return place
     wanted = text.casefold().strip()
-    titles = [title or "" for title in items.titles or ()]
-    folded = [title.casefold() for title in titles]
+    titles, folded = items.titles or (), _folded(items)
     rules: list[Callable[[int], bool]] = [
-        lambda at: titles[at] == text,
+        lambda at: folded[at] == wanted and titles[at] == text,
         lambda at: folded[at] == wanted,
         lambda at: wanted in folded[at],
     ]
     for fits in rules if wanted else []:
-        found = [at for at in range(len(titles)) if fits(at)]
+        found = [at for at in range(len(folded)) if fits(at)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -80,7 +147,22 @@ def resolve(items: Catalogue, text: str) -> int:
     raise DataError(f"no item is called {text!r}", hint=_suggest(wanted, folded, titles, items))
 
 
-def _suggest(wanted: str, folded: list[str], titles: list[str], items: Catalogue) -> str:
+def _by_id(items: Catalogue, text: str) -> int:
+    if isinstance(items, StoredItems):
+        return int(items.find([text])[0])
+    return items.index(text) if text in items.ids else -1
+
+
+def _folded(items: Catalogue) -> Sequence[str]:
+    """Titles without regard to case; those of a bundle are kept for the next question."""
+    if isinstance(items, StoredItems):
+        return items.folded
+    return [(title or "").casefold().strip() for title in items.titles or ()]
+
+
+def _suggest(wanted: str, folded: Sequence[str], titles: Sequence[str], items: Catalogue) -> str:
+    if len(items) > _SUGGESTED:
+        return "give an item id or a part of a title"
     known = dict(zip(folded, titles, strict=True)) if titles else {item.casefold(): item for item in items.ids}
     # a title is often longer than what is typed: compare with its beginning too
     short = {name[: len(wanted) + 3]: name for name in known}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from ..data.sequences import Sequences
 from ..errors import BundleError
 from ..registry import need
 from .manifest import Kind, Manifest, load_array
-from .tables import load_matrix, load_table
+from .place import Place
+from .tables import Table, load_matrix, load_table
 
 __all__ = ["SCORERS", "Scorer", "run_encoder", "session"]
 
@@ -39,86 +39,107 @@ class Scorer(ABC):
         """How alike each item is to one of them: float32 ``[n_items]``."""
         return self(np.array([item]))
 
+    def vectors_of(self, _items: Indices) -> Floats | None:
+        """Vectors that tell which items are alike: float32 ``[n, any]``; None where the kind has none."""
+        return None
 
-class SequenceScorer(Scorer):
-    """An ONNX encoder reads the vectors of the history; score = context vector · item vector + bias."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
+class VectorScorer(Scorer):
+    """A history becomes a context vector; score = context vector · item vector + bias."""
+
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        self.table = load_table(place, manifest)
         self._length = manifest.max_length
-        self._session = session(path / "encoder.onnx")
-        self._last = np.arange(self._length, dtype=np.int64)[:, None]
+        has_bias = "bias.npy" in manifest.files
+        self.bias = load_array(place, "bias.npy", (manifest.n_items,), np.float32) if has_bias else None
+
+    @abstractmethod
+    def context(self, history: Indices, /) -> Floats:
+        """The context vector: float32 ``[dim]``."""
+
+    def contexts(self, histories: Sequences) -> Floats:
+        """Context vectors of at least one history: float32 ``[len(histories), dim]``."""
+        return np.stack([self.context(histories[row].astype(np.int64)) for row in range(len(histories))])
 
     def __call__(self, history: Indices) -> Floats:
-        newest = history[-self._length :]
-        feed = {"vectors": self.table.rows(newest)[None], "last": self._last[len(newest) - 1]}
-        scores = self.table.scores(self._session.run(_OUTPUT, feed)[0][0])
+        scores = self.table.scores(self.context(history))
         return scores if self.bias is None else scores + self.bias
 
     def batch(self, histories: Sequences) -> Floats:
-        scores = self.table.batch(run_encoder(self._session, self.table.rows, histories, self._length))
+        scores = self.table.batch(self.contexts(histories))
         return scores if self.bias is None else scores + self.bias
 
     def similar(self, item: int) -> Floats:
         """Cosine of the item vectors."""
         return self.table.similar(item)
 
+    def vectors_of(self, items: Indices) -> Floats:
+        return self.table.rows(items)
 
-class FadingScorer(Scorer):
+
+class SequenceScorer(VectorScorer):
+    """An ONNX encoder reads the vectors of the history."""
+
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        super().__init__(place, manifest)
+        self._session = session(bytes(place.read("encoder.onnx")), place.where("encoder.onnx"))
+        self._last = np.arange(self._length, dtype=np.int64)[:, None]
+
+    def context(self, history: Indices) -> Floats:
+        newest = history[-self._length :]
+        feed = {"vectors": self.table.rows(newest)[None], "last": self._last[len(newest) - 1]}
+        context: Floats = self._session.run(_OUTPUT, feed)[0][0]
+        return context
+
+    def contexts(self, histories: Sequences) -> Floats:
+        return run_encoder(self._session, self.table.rows, histories, self._length)
+
+
+class FadingScorer(VectorScorer):
     """A weighted sum of one vector for each event of the history, older ones weighing less; no network runs."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
-        self._seen = load_table(path, manifest, "seen_")
-        self._length = manifest.max_length
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        super().__init__(place, manifest)
+        self._seen: Table = load_table(place, manifest, "seen_")
         # weights of histories of every length, newest event first
-        self._ages = load_array(path / "ages.npy", (manifest.max_length, manifest.max_length), np.float32)
+        self._ages = load_array(place, "ages.npy", (manifest.max_length, manifest.max_length), np.float32)
 
-    def __call__(self, history: Indices) -> Floats:
+    def context(self, history: Indices) -> Floats:
         newest = history[: -self._length - 1 : -1]
-        scores = self.table.scores(self._ages[len(newest) - 1, : len(newest)] @ self._seen.rows(newest))
-        return scores if self.bias is None else scores + self.bias
-
-    def similar(self, item: int) -> Floats:
-        """Cosine of the item vectors."""
-        return self.table.similar(item)
+        context: Floats = self._ages[len(newest) - 1, : len(newest)] @ self._seen.rows(newest)
+        return context
 
 
-class FoldInScorer(Scorer):
+class FoldInScorer(VectorScorer):
     """A user vector is fitted to the history by ridge regression, item vectors fixed (Hu et al. 2008, eq. 4).
 
     ``u = (G + V_hᵀ V_h)⁻¹ Σ_h v``, with ``G = α Vᵀ V + λ I`` stored: items that were not seen weigh α against 1.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.table, self.bias = load_table(path, manifest), _bias(path, manifest)
-        self._gram = load_array(path / "gram.npy", (manifest.dim, manifest.dim), np.float32)
-        self._length = manifest.max_length
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        super().__init__(place, manifest)
+        self._gram = load_array(place, "gram.npy", (manifest.dim, manifest.dim), np.float32)
 
-    def __call__(self, history: Indices) -> Floats:
+    def context(self, history: Indices) -> Floats:
         seen = self.table.rows(history[-self._length :])
-        scores = self.table.scores(np.linalg.solve(self._gram + seen.T @ seen, seen.sum(axis=0)))
-        return scores if self.bias is None else scores + self.bias
-
-    def similar(self, item: int) -> Floats:
-        """Cosine of the item vectors."""
-        return self.table.similar(item)
+        user: Floats = np.linalg.solve(self._gram + seen.T @ seen, seen.sum(axis=0))
+        return user
 
 
 class ItemToItemScorer(Scorer):
     """Each item of the history adds its row of a sparse matrix, weighted by the age of its newest event."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self._neighbours = load_array(path / "neighbours.npy", (manifest.n_items, -1), np.uint16, np.int32)
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        self._neighbours = load_array(place, "neighbours.npy", (manifest.n_items, -1), np.uint16, np.int32)
         width = self._neighbours.shape[1]
-        self._weights = load_matrix(path, manifest, "weights", "scales", width)
+        self._weights = load_matrix(place, manifest, "weights", "scales", width)
         if self._neighbours.size and not 0 <= self._neighbours.min() <= self._neighbours.max() < manifest.n_items:
             raise BundleError(
-                "names items that do not exist", where=path / "neighbours.npy", hint="write the bundle again"
+                "names items that do not exist", where=place.where("neighbours.npy"), hint="write the bundle again"
             )
-        self._bias = load_array(path / "bias.npy", (manifest.n_items,), np.float32)
+        self._bias = load_array(place, "bias.npy", (manifest.n_items,), np.float32)
         self._length = manifest.max_length
-        self._ages = load_array(path / "ages.npy", (-1,), np.float32)
+        self._ages = load_array(place, "ages.npy", (-1,), np.float32)
 
     def __call__(self, history: Indices) -> Floats:
         items, age = np.unique(history[: -self._length - 1 : -1], return_index=True)
@@ -131,8 +152,8 @@ class ItemToItemScorer(Scorer):
 class PopularityScorer(Scorer):
     """The same score for everyone."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self._scores = load_array(path / "bias.npy", (manifest.n_items,), np.float32)
+    def __init__(self, place: Place, manifest: Manifest) -> None:
+        self._scores = load_array(place, "bias.npy", (manifest.n_items,), np.float32)
 
     def __call__(self, _history: Indices) -> Floats:
         return self._scores.copy()
@@ -141,7 +162,7 @@ class PopularityScorer(Scorer):
         raise BundleError("this bundle ranks by popularity and knows no similar items", hint="bundle another model")
 
 
-SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
+SCORERS: dict[Kind, Callable[[Place, Manifest], Scorer]] = {
     "sequence": SequenceScorer,
     "fading": FadingScorer,
     "fold-in": FoldInScorer,
@@ -151,12 +172,12 @@ SCORERS: dict[Kind, Callable[[Path, Manifest], Scorer]] = {
 """The scorer of each kind."""
 
 
-def _bias(path: Path, manifest: Manifest) -> Floats | None:
-    return load_array(path / "bias.npy", (manifest.n_items,), np.float32) if "bias.npy" in manifest.files else None
+def session(encoder: bytes, where: str = "encoder.onnx") -> Any:
+    """An ONNX Runtime session for a graph, on one core.
 
-
-def session(encoder: Path | bytes) -> Any:
-    """An ONNX Runtime session for an encoder, on one core.
+    Args:
+        encoder: The graph.
+        where: For messages.
 
     Raises:
         BundleError: The graph cannot be loaded.
@@ -168,10 +189,8 @@ def session(encoder: Path | bytes) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        source = encoder if isinstance(encoder, bytes) else str(encoder)
-        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions share no base
-        where = encoder if isinstance(encoder, Path) else "encoder.onnx"
         raise BundleError(
             f"cannot be loaded ({str(error).splitlines()[0]})", where=where, hint="write it again"
         ) from None

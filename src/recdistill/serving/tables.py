@@ -11,7 +11,6 @@ Files of a table, each with a prefix for tables beside the main one (``seen_``):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from ..errors import BundleError
 from .manifest import Manifest, load_array
+from .place import Place
 
 __all__ = ["CodedTable", "DenseTable", "Table", "load_matrix", "load_table", "nibbles"]
 
@@ -119,11 +119,11 @@ class CodedTable(Table):
         return total
 
 
-def load_table(path: Path, manifest: Manifest, prefix: str = "", unpacked: int = _UNPACKED) -> Table:
+def load_table(place: Place, manifest: Manifest, prefix: str = "", unpacked: int = _UNPACKED) -> Table:
     """Read the table of a bundle, in whichever form it is.
 
     Args:
-        path: The bundle.
+        place: The bundle.
         manifest: Its manifest.
         prefix: Of the names of its files.
         unpacked: Largest size, in bytes of float32, at which codes are unpacked.
@@ -132,11 +132,11 @@ def load_table(path: Path, manifest: Manifest, prefix: str = "", unpacked: int =
         BundleError: Files do not fit each other.
     """
     if f"{prefix}codes.npy" in manifest.files:
-        return _load_codes(path, manifest, prefix, unpacked)
-    return DenseTable(load_matrix(path, manifest, f"{prefix}vectors", f"{prefix}scales", manifest.dim))
+        return _load_codes(place, manifest, prefix, unpacked)
+    return DenseTable(load_matrix(place, manifest, f"{prefix}vectors", f"{prefix}scales", manifest.dim))
 
 
-def load_matrix(path: Path, manifest: Manifest, name: str, scales: str, width: int) -> Floats:
+def load_matrix(place: Place, manifest: Manifest, name: str, scales: str, width: int) -> Floats:
     """A matrix with a row for each item, unpacked: float32 ``[n_items, width]``.
 
     A product of float32 through BLAS is faster than one of fewer bits in numpy.
@@ -144,14 +144,14 @@ def load_matrix(path: Path, manifest: Manifest, name: str, scales: str, width: i
     Raises:
         BundleError: Files are missing or do not fit.
     """
-    n_items, file = manifest.n_items, path / f"{name}.npy"
+    n_items, file = manifest.n_items, f"{name}.npy"
     if manifest.precision == "int4":
-        values: npt.NDArray[Any] = nibbles(load_array(file, (n_items, (width + 1) // 2), np.uint8), width)
+        values: npt.NDArray[Any] = nibbles(load_array(place, file, (n_items, (width + 1) // 2), np.uint8), width)
     else:
-        values = load_array(file, (n_items, width), np.int8, np.float16, np.float32)
+        values = load_array(place, file, (n_items, width), np.int8, np.float16, np.float32)
     matrix: Floats = np.ascontiguousarray(values, dtype=np.float32)
     if values.dtype == np.int8:
-        matrix *= load_array(path / f"{scales}.npy", (n_items,), np.float32)[:, None]
+        matrix *= load_array(place, f"{scales}.npy", (n_items,), np.float32)[:, None]
     return matrix
 
 
@@ -166,18 +166,18 @@ def nibbles(stored: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.int8]:
     return both[..., :width].astype(np.int8) - np.int8(8)
 
 
-def _load_codes(path: Path, manifest: Manifest, prefix: str, unpacked: int) -> Table:
-    codebooks = load_array(path / f"{prefix}codebooks.npy", (-1, -1, -1), np.float16, np.float32)
+def _load_codes(place: Place, manifest: Manifest, prefix: str, unpacked: int) -> Table:
+    codebooks = load_array(place, f"{prefix}codebooks.npy", (-1, -1, -1), np.float16, np.float32)
     parts, words, width = codebooks.shape
     if parts * width != manifest.dim:
         raise BundleError(
             f"{parts} parts of {width} numbers are no vectors of {manifest.dim}",
-            where=path / f"{prefix}codebooks.npy", hint="write the bundle again",
+            where=place.where(f"{prefix}codebooks.npy"), hint="write the bundle again",
         )  # fmt: skip
-    codes = load_array(path / f"{prefix}codes.npy", (manifest.n_items, parts), np.uint8)
+    codes = load_array(place, f"{prefix}codes.npy", (manifest.n_items, parts), np.uint8)
     if codes.size and int(codes.max()) >= words:
         raise BundleError(
-            "names codewords that do not exist", where=path / f"{prefix}codes.npy", hint="write the bundle again"
+            "names codewords that do not exist", where=place.where(f"{prefix}codes.npy"), hint="write the bundle again"
         )
     table = CodedTable(codes, codebooks.astype(np.float32))
     if 4 * manifest.n_items * manifest.dim > unpacked:

@@ -1,0 +1,137 @@
+"""What is known about every item while a bundle is served: names, numbers attached later, and which may come."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError, nearest
+from .catalogue import ItemTable, StoredItems
+from .filters import Filter
+
+__all__ = ["Shelf"]
+
+Mask = npt.NDArray[np.bool_]
+RuleFunction = Callable[["Shelf"], npt.ArrayLike]
+_MASK_BYTES = 32 << 20
+"""Memory for the masks of filters that were asked for before."""
+
+
+class Shelf:
+    """The items of a bundle. Safe to be read and changed from several threads.
+
+    Args:
+        table: What the bundle says about its items.
+
+    Attributes:
+        items: Ids, titles, categories.
+        popularity: int64 ``[n_items]``.
+        trend: float32 ``[n_items]`` or None.
+    """
+
+    def __init__(self, table: ItemTable) -> None:
+        self.items: StoredItems = table.items
+        self.popularity, self.trend = table.popularity, table.trend
+        self._attributes: dict[str, npt.NDArray[np.float64]] = {}
+        self._rules: dict[str, RuleFunction] = {}
+        self._masks: OrderedDict[Filter, Mask] = OrderedDict()
+        self._lock = threading.RLock()
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    def mask(self, wanted: Filter) -> Mask:
+        """Which items a filter lets through: bool ``[n_items]``, not to be changed.
+
+        Raises:
+            ConfigError: It names a category, attribute or rule that does not exist.
+        """
+        with self._lock:
+            found = self._masks.get(wanted)
+            if found is not None:
+                self._masks.move_to_end(wanted)
+                return found
+            mask = wanted.mask(self)
+            mask.flags.writeable = False
+            self._masks[wanted] = mask
+            while len(self._masks) * self.n_items > _MASK_BYTES and len(self._masks) > 1:
+                self._masks.popitem(last=False)
+            return mask
+
+    @property
+    def category_names(self) -> frozenset[str]:
+        """All categories."""
+        categories = self.items.categories
+        return frozenset() if categories is None else frozenset(categories.names)  # type: ignore[attr-defined]
+
+    def of_categories(self, names: Iterable[str]) -> Mask:
+        """Items of one of these categories: bool ``[n_items]``."""
+        mask: Mask = self.items.categories.any_of(names)  # type: ignore[union-attr]
+        return mask
+
+    def attach(self, name: str, values: npt.ArrayLike | Mapping[str, float], default: float = np.nan) -> None:
+        """Give every item a number, or change some: a price, a stock flag, an age rating.
+
+        Args:
+            name: What :class:`~recdistill.serving.filters.Attribute` calls it.
+            values: ``[n_items]`` in the order of the catalogue, or by id; unknown ids are left out.
+            default: For items without a number, if the name is new.
+
+        Raises:
+            ConfigError: Another number of values than of items.
+        """
+        with self._lock:
+            if isinstance(values, Mapping):
+                known = self._attributes.get(name)
+                array = np.full(self.n_items, default) if known is None else known.copy()
+                at = self.items.find(list(values))
+                array[at[at >= 0]] = np.array(list(values.values()), dtype=np.float64)[at >= 0]
+            else:
+                array = np.array(values, dtype=np.float64)
+            if array.shape != (self.n_items,):
+                raise ConfigError(f"{array.shape} values for {self.n_items:,} items", key=("attribute", name))
+            self._attributes[name] = array
+            self._masks.clear()
+
+    def attribute(self, name: str) -> npt.NDArray[np.float64]:
+        """The numbers attached under a name: float64 ``[n_items]``.
+
+        Raises:
+            ConfigError: Nothing was attached under this name.
+        """
+        if name not in self._attributes:
+            hint = nearest(name, self._attributes) or "attach it first"
+            raise ConfigError(f"no attribute is called {name!r:.80}", key=("attribute",), hint=hint)
+        return self._attributes[name]
+
+    def add_rule(self, name: str, rule: RuleFunction) -> None:
+        """Name a rule of the business.
+
+        Args:
+            name: What :class:`~recdistill.serving.filters.Rule` calls it.
+            rule: Gets this shelf, gives bool ``[n_items]``; asked again only after something was attached or added.
+        """
+        with self._lock:
+            self._rules[name] = rule
+            self._masks.clear()
+
+    def rule(self, name: str) -> Mask:
+        """The mask of a rule.
+
+        Raises:
+            ConfigError: No such rule, or it gives no mask.
+        """
+        if name not in self._rules:
+            hint = nearest(name, self._rules) or "add it first"
+            raise ConfigError(f"no rule is called {name!r:.80}", key=("rule",), hint=hint)
+        mask: npt.NDArray[Any] = np.array(self._rules[name](self))
+        if mask.shape != (self.n_items,) or mask.dtype != np.bool_:
+            raise ConfigError(f"gave {mask.dtype} {mask.shape}, not bool ({self.n_items},)", key=("rule", name))
+        return mask
