@@ -17,6 +17,7 @@ from recdistill.data.dataset import Dataset, Split
 from recdistill.data.sequences import Sequences
 from recdistill.errors import BundleError, ConfigError
 from recdistill.models.base import ModelConfig, RankingModel
+from recdistill.models.neural import NeuralModel
 from recdistill.models.sasrec import SASRec
 from recdistill.serving import Bundle
 from tests.compression.conftest import CONFIGS
@@ -140,8 +141,9 @@ def test_what_does_not_fit_is_refused(models: dict[str, RankingModel], split: Sp
 
 def test_numbers_that_are_not_finite_are_refused(split: Split, tmp_path: Path) -> None:
     model = SASRec(dim=8).build(split)
+    assert isinstance(model, NeuralModel)
     with torch.no_grad():
-        model.items[3, 0] = float("nan")
+        model.get_parameter("items")[3, 0] = float("nan")
     with pytest.raises(BundleError, match="not finite"):
         write_bundle(model, split.dataset, tmp_path / "b", vectors="float32")
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from recdistill.compression import write_bundle
-from recdistill.models.fism import FISM
+from recdistill.models.fism import FISM, FISMModel
 from recdistill.serving import Bundle
 from tests.synthetic import tiny_split
 
@@ -16,6 +16,7 @@ from tests.synthetic import tiny_split
 def test_bundle_scores_as_the_model_does_for_every_length_of_history(tmp_path: Path) -> None:
     split = tiny_split()
     model = FISM(dim=8, max_length=5).build(split, seed=3)
+    assert isinstance(model, FISMModel)
     with torch.no_grad():
         model.fading.fill_(0.8)
         model.item_biases.normal_()

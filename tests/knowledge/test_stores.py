@@ -119,6 +119,23 @@ def test_a_seal_that_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(again.seal().read([4]).items, some_rankings().items[[4]])
 
 
+def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
+    with rankings_writer(tmp_path) as writer:
+        with pytest.raises(KnowledgeError, match="another process is writing here; wait for it"):
+            rankings_writer(tmp_path)
+        writer.add(np.arange(30), some_rankings())
+    assert rankings_writer(tmp_path).done.all()
+    assert writer.seal().written.all()
+
+
+def test_shards_with_more_rows_than_the_store_are_refused(tmp_path: Path) -> None:
+    rankings_store(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"rows": 29}))
+    with pytest.raises(KnowledgeError, match="more rows than the store"):
+        RankingsStore.open(tmp_path, verify=False)
+
+
 def test_a_sealed_store_is_returned(tmp_path: Path) -> None:
     rankings_store(tmp_path)
     before = (tmp_path / "manifest.json").read_bytes()

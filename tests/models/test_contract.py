@@ -95,6 +95,10 @@ class TestFISM(NeuralContract):
     config: ClassVar[ModelConfig] = FISM(dim=8)
 
 
+class TestFISMWithText(WithText, NeuralContract):
+    config: ClassVar[ModelConfig] = FISM(dim=8, text="encoder")
+
+
 class TestGRU4Rec(NeuralContract):
     config: ClassVar[ModelConfig] = GRU4Rec(dim=8)
 

@@ -67,7 +67,7 @@ def form_of(model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int
     if isinstance(model, VectorModel) and not getattr(config, "sequential", True):
         return Form("fold-in", *_vectors(model, _ANY_LENGTH, storage, {"gram": fold_in(model, users)}))
     if isinstance(model, FISMModel):
-        seen = _table(model.tensors()["seen"], storage, "seen_")
+        seen = _table(model.seen_table().detach().cpu().numpy(), storage, "seen_")
         return Form("fading", *_vectors(model, model.config.max_length, storage, seen | {"ages": _fading(model)}))
     if isinstance(model, VectorModel) and config.name in _ENCODERS:
         length = config.max_length  # type: ignore[attr-defined]

@@ -7,8 +7,11 @@ last; a batch of rows is then one gather.
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -49,7 +52,8 @@ _SHARD_BYTES = 256 << 20
 class RecordsWriter:
     """Writes records in any order of rows, each row once; picks up what an earlier, interrupted writer left.
 
-    Used as a context manager it keeps what was added when an exception ends the block.
+    Used as a context manager it keeps what was added when an exception ends the block, and nobody else can write there
+    until then.
 
     Args:
         path: Directory of the store.
@@ -57,7 +61,7 @@ class RecordsWriter:
         width: Bytes in a record.
 
     Raises:
-        KnowledgeError: The directory holds a store with other parameters, or other files.
+        KnowledgeError: The directory holds a store with other parameters, or other files, or another writer is at work.
     """
 
     def __init__(self, path: str | Path, header: Manifest, width: int) -> None:
@@ -68,6 +72,13 @@ class RecordsWriter:
         self._bytes, self._written = 0, time.monotonic()
         if is_sealed(self.path):
             check_same(parse_manifest(self.path / MANIFEST), header, self.path)
+            self.done[:] = True
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise KnowledgeError("not a directory", where=self.path, hint="choose another place")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._release = weakref.finalize(self, os.close, _locked(self.path))
+        if is_sealed(self.path):  # by somebody who was at work until now
             self.done[:] = True
         elif (self.path / HEADER).is_file():
             check_same(parse_manifest(self.path / HEADER), header, self.path)
@@ -81,6 +92,7 @@ class RecordsWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not is_sealed(self.path):
             self.flush()
+            self._release()
 
     def add_records(self, rows: Rows, records: Bytes) -> None:
         """Take some rows' records, uint8 ``[m, width]``; on disk at the next part or :meth:`flush`.
@@ -109,7 +121,15 @@ class RecordsWriter:
         """Merge the parts into shards in row order, write the manifest, remove the parts."""
         if is_sealed(self.path):
             return
-        self.flush()
+        if not self._release.alive:
+            self._release = weakref.finalize(self, os.close, _locked(self.path))
+        try:
+            self.flush()
+            self._seal(extra)
+        finally:
+            self._release()
+
+    def _seal(self, extra: dict[str, Any]) -> None:
         for left in self.path.glob("shard-*"):
             left.unlink()  # of a seal that was interrupted
         shards = tuple(self._merge())
@@ -119,9 +139,8 @@ class RecordsWriter:
             part.unlink()
 
     def _begin(self) -> None:
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if any(self.path.iterdir()):
             raise KnowledgeError("not empty and not a knowledge store", where=self.path, hint="choose another place")
-        self.path.mkdir(parents=True, exist_ok=True)
         write_manifest(self.path / HEADER, self.header)
 
     def _resume(self) -> None:
@@ -177,6 +196,8 @@ class RecordsStore:
             raise KnowledgeError("a shard has other rows than the manifest says", where=path, hint="teach again")
         self._shards = [records for _, records in files]
         self._starts = np.cumsum([0] + [len(records) for records in self._shards])
+        if self._starts[-1] > manifest.rows:
+            raise KnowledgeError("its shards have more rows than the store", where=path, hint="teach again")
         self._slots: npt.NDArray[np.int64] | None = None
         """Row to place in the shards, or -1; None where every row has its place."""
         if self._starts[-1] < manifest.rows:
@@ -232,6 +253,18 @@ class RecordsStore:
             mine = np.flatnonzero((index >= start) & (index < start + len(shard)))
             out[mine] = shard.take(index[mine] - start, axis=0)
         return out
+
+
+def _locked(directory: Path) -> int:
+    """A descriptor of the directory that locks it; two writers at once would each write every row."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        hint = "wait for it, then run this again"
+        raise KnowledgeError("another process is writing here", where=directory, hint=hint) from None
+    return descriptor
 
 
 def _check_rows(rows: Rows, n: int, where: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 import torch
@@ -11,17 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.dataset import Split
 from .dropout import dropout
-from .neural import NeuralConfig, NeuralModel
-
-if TYPE_CHECKING:
-    from ..knowledge import Knowledge
+from .neural import NeuralModel
+from .sequence import SequenceConfig
+from .text import TextFusion
 
 __all__ = ["FISM", "FISMModel"]
 
 
-class FISM(NeuralConfig):
+class FISM(SequenceConfig):
     """Low-rank item-to-item model over a history (FISM, Kabbur et al. 2013, https://doi.org/10.1145/2487575.2487589),
     with older events fading.
 
@@ -29,45 +26,54 @@ class FISM(NeuralConfig):
     length and ``g`` learned; the score of item ``j`` is its dot product with ``q_j``, plus a bias. ``p`` and ``q`` are
     two free vectors per item: what an item says about the next is not how it is reached. A large item-to-item teacher
     fits into it at a small rank, and serving is a weighted sum: no network runs.
+
+    With ``text``, a learned linear map of its text embedding, one for ``p`` and one for ``q``, is added to both.
     """
 
     name: ClassVar[str] = "fism"
 
     dim: int = Field(48, ge=1, description="width of the vectors: the rank of the item-to-item map")
-    max_length: int = Field(50, ge=1, description="longest history read, in events")
     dropout: float = Field(0.2, ge=0, lt=1, description="of history vectors and of states")
     fading: float = Field(0.6, ge=0, description="initial g")
 
-    def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> FISMModel:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return FISMModel(self, split.n_items, split.n_users)
-
-    def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> FISMModel:
-        model = FISMModel(self, n_items, n_users)
-        model.load_tensors(tensors)
-        return model
+    def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> FISMModel:
+        return FISMModel(self, n_items, n_users, vectors)
 
 
 class FISMModel(NeuralModel):
-    """The vectors of :class:`FISM`."""
+    """The vectors of :class:`FISM`.
+
+    Args:
+        config: Its parameters.
+        n_items: Catalogue size.
+        n_users: Number of users.
+        vectors: float ``[n_items, any]``, text embeddings, or None.
+    """
 
     config: FISM
 
-    def __init__(self, config: FISM, n_items: int, n_users: int) -> None:
+    def __init__(self, config: FISM, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None = None) -> None:
         super().__init__(config, n_items, n_users)
         self.items = nn.Parameter(torch.randn(n_items, config.dim) * 0.02)
         self.seen = nn.Parameter(torch.randn(n_items, config.dim) * 0.05)
         self.item_biases = nn.Parameter(torch.zeros(n_items))
         self.fading = nn.Parameter(torch.tensor([config.fading]))
         self.scale = nn.Parameter(torch.ones(1))
+        self.fusion = None if vectors is None else TextFusion(vectors, config.dim)
+        self.seen_map = None if vectors is None else nn.Linear(vectors.shape[1], config.dim, bias=False)
 
     @property
     def dim(self) -> int:
         return self.config.dim
 
     def table(self) -> Tensor:
-        return self.items
+        return self.items if self.fusion is None else self.items + self.fusion()
+
+    def seen_table(self) -> Tensor:
+        """What items are as part of a history: float ``[n_items, dim]``."""
+        if self.fusion is None or self.seen_map is None:
+            return self.seen
+        return self.seen + self.seen_map(self.fusion.vectors)  # type: ignore[no-any-return]
 
     def bias(self) -> Tensor:
         return self.item_biases
@@ -81,6 +87,6 @@ class FISMModel(NeuralModel):
     def states(self, users: Tensor, inputs: Tensor, table: Tensor) -> Tensor:
         rate, training = self.config.dropout, self.training
         # padding lies on the right, where no state before it looks
-        vectors = functional.embedding(inputs.clamp_max(self.n_items - 1), self.seen)
+        vectors = functional.embedding(inputs.clamp_max(self.n_items - 1), self.seen_table())
         pooled = self.scale * (self.ages(inputs.shape[1]) @ dropout(vectors, rate, training))
         return dropout(pooled, rate, training)

@@ -36,16 +36,16 @@ class SequenceConfig(NeuralConfig):
     )
 
     @abstractmethod
-    def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> SequenceModel:
-        """The model with initial weights; ``vectors`` as in :class:`SequenceModel`."""
+    def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> NeuralModel:
+        """The model with initial weights; ``vectors`` are text embeddings, float ``[n_items, any]``, or None."""
 
-    def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> SequenceModel:
+    def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> NeuralModel:
         vectors = item_text(knowledge, self.text) if self.text else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.network(split.n_items, split.n_users, vectors)
 
-    def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> SequenceModel:
+    def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> NeuralModel:
         vectors = tensors.get("fusion.vectors")
         model = self.network(n_items, n_users, None if vectors is None else np.asarray(vectors))
         model.load_tensors(tensors)
