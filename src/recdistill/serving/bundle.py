@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,12 @@ from .place import Place
 from .scorers import SCORERS, Scorer
 from .search import TextIndex
 from .shelf import RuleFunction, Shelf
-from .topk import top_k
+from .tables import Found, Wanted
 
 __all__ = ["Bundle", "Recommendation"]
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-Found = tuple[Indices, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +141,14 @@ class Bundle:
         diversity: Diversity | None = None,
     ) -> Found:
         """The same with indices into the catalogue: items int64 ``[m]`` and scores float32 ``[m]``, best first."""
-        scores = self._scorer(history) if len(history) else self.popularity.astype(np.float32)
-        if exclude_history:
-            scores[history] = -np.inf
-        if deny is not None:
-            scores[deny] = -np.inf
-        return self._best(scores, n, where, diversity)
+        hidden = [part for part in (history if exclude_history else None, deny) if part is not None and len(part)]
+
+        def best(wanted: Wanted) -> Found:
+            if len(history):
+                return self._scorer.best(history, wanted)
+            return wanted.best(self.popularity.astype(np.float32))
+
+        return self._answer(best, n, np.concatenate(hidden) if hidden else None, where, diversity)
 
     def similar(
         self, item: str, n: int = 10, *, where: Filter | None = None, diversity: Diversity | None = None
@@ -160,9 +161,8 @@ class Bundle:
             ConfigError: The filter names what does not exist.
         """
         index = resolve(self.items, item)
-        scores = self._scorer.similar(index)
-        scores[index] = -np.inf
-        return self.named(*self._best(scores, n, where, diversity))
+        found = self._answer(partial(self._scorer.similar, index), n, np.array([index]), where, diversity)
+        return self.named(*found)
 
     def popular(
         self, n: int = 10, *, trending: bool = False, where: Filter | None = None, diversity: Diversity | None = None
@@ -182,7 +182,8 @@ class Bundle:
         counts = self.shelf.trend if trending else self.popularity
         if counts is None:
             raise BundleError("the log had no time, so nothing is known about trends", hint="ask for what is popular")
-        return self.named(*self._best(counts.astype(np.float32), n, where, diversity))
+        scores = counts.astype(np.float32)
+        return self.named(*self._answer(lambda wanted: wanted.best(scores), n, None, where, diversity))
 
     def search(self, text: str, n: int = 10, *, where: Filter | None = None) -> list[Recommendation]:
         """Items whose title or categories hold words of a text, the best first; more popular ones before others alike.
@@ -195,7 +196,7 @@ class Bundle:
         # less than any two scores differ by, so that it only decides between equal ones
         scores += 1e-4 * np.log1p(self.popularity.astype(np.float32)) / np.log1p(self.popularity.max(initial=1))
         scores[~found] = -np.inf
-        return self.named(*self._best(scores, n, where, None))
+        return self.named(*self._answer(lambda wanted: wanted.best(scores), n, None, where, None))
 
     def attach(self, name: str, values: npt.ArrayLike | Mapping[str, float]) -> None:
         """Give the items a number that filters can ask for; see :meth:`Shelf.attach`."""
@@ -231,20 +232,25 @@ class Bundle:
             for at, score in zip(items.tolist(), scores, strict=True)
         ]
 
-    def _best(self, scores: Floats, n: int, where: Filter | None, diversity: Diversity | None) -> Found:
-        """The best of all scores that a filter lets through; ``scores`` may be changed."""
-        if where is not None:
-            scores[~self.shelf.mask(where)] = -np.inf
+    def _answer(
+        self,
+        best: Callable[[Wanted], Found],
+        n: int,
+        hidden: Indices | None,
+        where: Filter | None,
+        diversity: Diversity | None,
+    ) -> Found:
+        """The best items that a filter lets through, made more varied."""
+        allowed = None if where is None else self.shelf.mask(where)
         if diversity is None:
-            best = top_k(scores, n)
-            return best, scores[best]
-        best = top_k(scores, max(diversity.pool, n))
+            return best(Wanted(n, allowed, hidden))
+        items, scores = best(Wanted(max(diversity.pool, n), allowed, hidden))
         categories = None
         if diversity.per_category is not None and self.items.categories is not None:
-            categories = [self.items.categories[at] for at in best.tolist()]
-        vectors = self._scorer.vectors_of(best) if diversity.weight else None
-        best = best[diversity.choose(scores[best], n, vectors, categories)]
-        return best, scores[best]
+            categories = [self.items.categories[at] for at in items.tolist()]
+        vectors = self._scorer.vectors_of(items) if diversity.weight else None
+        chosen = diversity.choose(scores, n, vectors, categories)
+        return items[chosen], scores[chosen]
 
     @cached_property
     def _index(self) -> TextIndex:

@@ -14,7 +14,7 @@ from ..errors import BundleError
 from ..registry import need
 from .manifest import Kind, Manifest, load_array
 from .place import Place
-from .tables import Table, load_matrix, load_table
+from .tables import Found, Table, Wanted, load_matrix, load_table
 
 __all__ = ["SCORERS", "Scorer", "run_encoder", "session"]
 
@@ -35,9 +35,13 @@ class Scorer(ABC):
         """Scores for at least one history: float32 ``[len(histories), n_items]``."""
         return np.stack([self(histories[row].astype(np.int64)) for row in range(len(histories))])
 
-    def similar(self, item: int, /) -> Floats:
-        """How alike each item is to one of them: float32 ``[n_items]``."""
-        return self(np.array([item]))
+    def best(self, history: Indices, wanted: Wanted) -> Found:
+        """The items with the highest scores, and these, best first."""
+        return wanted.best(self(history))
+
+    def similar(self, item: int, wanted: Wanted) -> Found:
+        """The items most alike to one of them."""
+        return wanted.best(self(np.array([item])))
 
     def vectors_of(self, _items: Indices) -> Floats | None:
         """Vectors that tell which items are alike: float32 ``[n, any]``; None where the kind has none."""
@@ -69,9 +73,12 @@ class VectorScorer(Scorer):
         scores = self.table.batch(self.contexts(histories))
         return scores if self.bias is None else scores + self.bias
 
-    def similar(self, item: int) -> Floats:
-        """Cosine of the item vectors."""
-        return self.table.similar(item)
+    def best(self, history: Indices, wanted: Wanted) -> Found:
+        return self.table.best(self.context(history), wanted, self.bias)
+
+    def similar(self, item: int, wanted: Wanted) -> Found:
+        """By the cosine of the item vectors."""
+        return self.table.most_similar(item, wanted)
 
     def vectors_of(self, items: Indices) -> Floats:
         return self.table.rows(items)
@@ -158,7 +165,7 @@ class PopularityScorer(Scorer):
     def __call__(self, _history: Indices) -> Floats:
         return self._scores.copy()
 
-    def similar(self, _item: int) -> Floats:
+    def similar(self, _item: int, _wanted: Wanted) -> Found:
         raise BundleError("this bundle ranks by popularity and knows no similar items", hint="bundle another model")
 
 
