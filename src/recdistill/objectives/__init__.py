@@ -11,6 +11,9 @@ OBJECTIVES = Components(
     Component(
         "cross-entropy", "recdistill.objectives.cross_entropy:CrossEntropy", "train", "task: softmax over the catalogue"
     ),
+    Component(
+        "auto", "recdistill.objectives.auto:Auto", "train", "chosen on validation among the best, in a time budget"
+    ),
     Component("bpr", "recdistill.objectives.bpr:BPR", "train", "task: the label above sampled negatives"),
     Component(
         "soft-labels",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from .sources import input_files, split_data
 if TYPE_CHECKING:
     from ..data import Split
     from ..knowledge import Knowledge
+    from ..models import ModelConfig
     from ..reports import ReportData
 
 __all__ = ["Run", "run_recipe"]
@@ -183,7 +184,7 @@ class Run:
 
     def trained(self, kind: str, seed: int) -> Stage:
         """The student with one seed: ``alone``, ``distilled``, or an ablation by its name."""
-        spec = self.recipe.student.trainings[kind]
+        spec = self.settled(kind)
         training = spec.training.replace(seed=seed)
         model = self.recipe.student.model.replace(**spec.parameters)
         uses = self.knowledge_for(spec)
@@ -200,9 +201,40 @@ class Run:
             fitted.model.save(path / "model")
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
-        described = [o.name for o in spec.objectives], spec.replace(training=training).model_dump(mode="json")
-        student = model.name, model.model_dump(mode="json")
-        return self.stages(f"train/{kind}", [self.data.key, student, described, [s.key for s in uses]], work)
+        return self.stages(f"train/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
+
+    def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
+        """All that a training of the student depends on."""
+        described = [o.name for o in spec.objectives], spec.model_dump(mode="json")
+        return [self.data.key, (model.name, model.model_dump(mode="json")), described, [s.key for s in uses]]
+
+    def settled(self, kind: str) -> TrainSpec:
+        """How the student is trained; terms that were left to ``auto`` are those chosen with the first seed."""
+        from ..training.auto import objectives_of
+
+        spec, chosen = self.recipe.student.trainings[kind], self.chosen(kind)
+        return spec if chosen is None else spec.replace(objectives=objectives_of(chosen.info))
+
+    def chosen(self, kind: str) -> Stage | None:
+        """The choice of a training's terms, its info a :meth:`Choice.record`; None if the recipe names them."""
+        from ..objectives.auto import Auto
+
+        spec = self.recipe.student.trainings[kind]
+        auto = spec.objectives[0]
+        if not isinstance(auto, Auto):
+            return None
+        training, model = spec.training.replace(seed=self.recipe.seeds[0]), self.recipe.student.model
+        model, uses = model.replace(**spec.parameters), self.knowledge_for(spec)
+
+        def work(path: Path) -> dict[str, Any]:
+            from ..training.auto import choose
+
+            return choose(
+                auto, model, self.split, knowledge=_knowledge(uses), training=training, directory=path,
+                label=f"terms of student {kind}",
+            ).record()  # fmt: skip
+
+        return self.stages(f"choose/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
 
     def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from ..compression.storage import VectorForm
 from ..config import Config
@@ -139,6 +139,19 @@ class TrainSpec(Config):
     objectives: list[Objective] = Field(min_length=1)
     parameters: dict[str, Any] = Field({}, description="of the model, where this training has its own, such as dropout")
     training: Training = Training()
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _auto_stands_alone(self) -> TrainSpec:
+        names = [objective.name for objective in self.objectives]
+        if "auto" in names and len(names) > 1:
+            key = ("objectives", str(names.index("auto")))
+            raise ConfigError("auto chooses all terms, so it stands alone", key=key, hint="remove the others")
+        return self
 
 
 class StudentSpec(Config):

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from ..evaluation.ranking import rank
 from ..knowledge import Knowledge
 from ..models.base import ModelConfig, RankingModel
 from ..models.neural import NeuralConfig, NeuralModel
+from ..objectives.auto import Auto
 from ..objectives.base import ObjectiveConfig
 from ..objectives.cross_entropy import CrossEntropy
 from ..progress import Progress, track
+from .auto import Choice, choose
 from .batches import Step
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Training
@@ -50,12 +52,14 @@ class Fitted:
             weight above 0), ``valid`` by metric where it was evaluated.
         best_epoch: Epoch of the weights, from 1; 0 for a model of closed form.
         seconds: Time spent, interruptions not counted.
+        choice: How the terms were chosen, if that was left to ``auto``.
     """
 
     model: RankingModel
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     seconds: float = 0.0
+    choice: Choice | None = None
 
 
 def fit(
@@ -92,10 +96,15 @@ def fit(
     if not isinstance(config, NeuralConfig):
         began = time.monotonic()
         return Fitted(config.build(split, knowledge, training.seed), seconds=time.monotonic() - began)
-    place = None if directory is None else Path(directory)
+    place, choice = None if directory is None else Path(directory), None
+    if len(objectives) == 1 and isinstance(objectives[0], Auto):
+        choice = choose(
+            objectives[0], config, split, knowledge=knowledge, training=training, directory=place, label=label
+        )
+        objectives, place = choice.objectives, choice.directory
     loop = _Loop(config, split, objectives, knowledge, training, place, start)
     with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []):
-        return loop.run(label)
+        return replace(loop.run(label), choice=choice)
 
 
 class _Loop:
