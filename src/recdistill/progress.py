@@ -21,6 +21,9 @@ class Progress(Protocol):
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` as done; ``note`` (a few words) replaces the one shown behind the bar."""
 
+    def skip(self, steps: int = 1) -> None:
+        """Count ``steps`` as done before: they do not count in the rate."""
+
 
 @contextmanager
 def track(label: str, total: int, unit: str = "it", done: int = 0) -> Iterator[Progress]:
@@ -72,12 +75,18 @@ class _Bar:
             fields["note"] = note
         self._bar.update(self._task, advance=steps, **fields)  # type: ignore[attr-defined]
 
+    def skip(self, steps: int = 1) -> None:
+        self._bar.update(self._task, advance=steps)  # type: ignore[attr-defined]
+
 
 class _Lines:
     def __init__(self, label: str, total: int, unit: str, done: int) -> None:
         self._label, self._total, self._unit, self._before = label, total, unit, done
         self._start = self._said = time.monotonic()
         self._done = 0
+
+    def skip(self, steps: int = 1) -> None:
+        self._before += steps
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self._done += steps

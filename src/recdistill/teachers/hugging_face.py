@@ -13,8 +13,9 @@ from torch import Tensor
 from ..errors import ConfigError, TeacherError
 from ..registry import need
 from .encoder import Encoder, LoadedEncoder
+from .weights import Weights
 
-__all__ = ["HuggingFaceEncoder", "Pooling", "choose_device", "choose_dtype", "loading", "pool"]
+__all__ = ["HuggingFaceEncoder", "Pooling", "choose_device", "choose_dtype", "load_pretrained", "loading", "pool"]
 
 Pooling = Literal["mean", "cls", "last"]
 _LONGEST = 512
@@ -32,23 +33,8 @@ class HuggingFaceEncoder(LoadedEncoder):
     """
 
     def __init__(self, config: Encoder, pooling: Pooling, layer: int | float = -1) -> None:
-        transformers = need("transformers", "text")
         device = choose_device(config.device)
-        found = config.weights()
-        options = {"revision": config.revision, "local_files_only": config.local_only}
-        quantised = {}
-        if found.gguf:
-            need("gguf", "text")
-            options["gguf_file"] = found.gguf
-            if hasattr(
-                transformers, "GgufConfig"
-            ):  # computing on the packed weights is slower than on unpacked bfloat16
-                quantised["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        with loading(config.model):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(found.source, **options)
-            model = transformers.AutoModel.from_pretrained(
-                found.source, dtype=choose_dtype(config.dtype, device), **options, **quantised
-            )
+        tokenizer, model = load_pretrained("AutoModel", config, config.weights(), device)
         super().__init__(config, tokenizer, _max_length(config, tokenizer, model), device)
         self.model, self.pooling = model.eval().to(device), pooling
         self.dim: int = model.config.get_text_config().hidden_size
@@ -58,6 +44,35 @@ class HuggingFaceEncoder(LoadedEncoder):
         output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=self.layer is not None)
         states = output.last_hidden_state if self.layer is None else output.hidden_states[self.layer]
         return pool(states, mask, self.pooling)
+
+
+def load_pretrained(auto: str, config: Any, weights: Weights, device: torch.device, **tokenizing: Any) -> Any:
+    """Tokenizer and model, as transformers makes them from local weights or the hub.
+
+    Args:
+        auto: Class of transformers that chooses the architecture, such as ``AutoModelForCausalLM``.
+        config: Has ``model`` for messages, ``revision``, ``local_only`` and ``dtype``.
+        weights: Where they are.
+        device: Where the model will run; decides the number type.
+        tokenizing: Parameters of the tokenizer.
+
+    Raises:
+        TeacherError: They cannot be loaded.
+    """
+    transformers = need("transformers", "text")
+    options: dict[str, Any] = {"revision": config.revision, "local_files_only": config.local_only}
+    quantised = {}
+    if weights.gguf:
+        need("gguf", "text")
+        options["gguf_file"] = weights.gguf
+        if hasattr(transformers, "GgufConfig"):  # computing on the packed weights is slower than on unpacked bfloat16
+            quantised["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    with loading(config.model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(weights.source, **options, **tokenizing)
+        model = getattr(transformers, auto).from_pretrained(
+            weights.source, dtype=choose_dtype(config.dtype, device), **options, **quantised
+        )
+    return tokenizer, model
 
 
 def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:

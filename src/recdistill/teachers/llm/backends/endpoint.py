@@ -1,0 +1,149 @@
+"""Any server that speaks the OpenAI protocol."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from ....registry import need
+from ..engine import Backend
+from ..exchange import Capabilities, Failure, Reply, Request, Unreachable
+from .base import BackendConfig
+from .probe import probe
+from .protocol import read_reply, seconds_to_wait, trouble_of
+
+__all__ = ["Endpoint", "OpenEndpoint"]
+
+_LARGEST = 64 << 20
+"""Bytes of a reply that are read at most."""
+_PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings", "rerank": "/rerank"}
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+class Endpoint(BackendConfig):
+    """A server that speaks the OpenAI protocol, local or hosted.
+
+    What it can do is found out by asking it: log-probabilities, JSON, context, embeddings, ranking. The key is read
+    from an environment variable and goes nowhere but into the requests. Each question carries an ``Idempotency-Key``: a
+    gateway that heeds it does not bill a question twice that was repeated after an interruption.
+    """
+
+    name: ClassVar[str] = "endpoint"
+    speed_only: ClassVar[frozenset[str]] = BackendConfig.speed_only | {"url", "key_variable", "timeout"}
+
+    url: str = Field("http://127.0.0.1:8080/v1", description="where the paths of the protocol start")
+    model: str | None = Field(None, description="name of the model there; None: the only one it lists")
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
+    timeout: float = Field(120.0, gt=0, description="seconds for an exchange, from connecting to the last byte")
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("no URL such as http://127.0.0.1:8080/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("keys do not belong into a URL: put the key into the environment, see key_variable")
+        return url.rstrip("/")
+
+    async def open(self) -> Backend:
+        opened = OpenEndpoint(self, os.environ.get(self.key_variable, ""))
+        try:
+            opened.meet(await probe(opened, self.model))
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+
+class OpenEndpoint:
+    """Connections to an endpoint.
+
+    Args:
+        config: Which.
+        secret: The key, or nothing.
+    """
+
+    def __init__(self, config: Endpoint, secret: str) -> None:
+        self._http = need("aiohttp", "llm")
+        self.config, self.place, self._secret = config, config.url, secret
+        self.meet(Capabilities(config.model or "", config.model or ""))
+        proxies = any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES)
+        self._session = self._http.ClientSession(
+            connector=self._http.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30),
+            timeout=self._http.ClientTimeout(total=config.timeout, sock_connect=min(30.0, config.timeout)),
+            cookie_jar=self._http.DummyCookieJar(),
+            trust_env=proxies,
+        )
+        self._headers = {"Content-Type": "application/json"}
+        if secret:
+            self._headers["Authorization"] = f"Bearer {secret}"
+
+    def meet(self, capabilities: Capabilities) -> None:
+        """Remember which model is asked and what it can do."""
+        self.capabilities = capabilities
+        self._model_and = Request("chat", {"model": capabilities.model}).encoded[:-1] + b","
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def ask(self, request: Request, mark: str) -> Reply:
+        """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
+        request = self.completed(request)
+        body = self._model_and + request.encoded[1:]
+        headers = {**self._headers, "Idempotency-Key": mark}
+        return read_reply(request, await self.exchange("POST", _PATHS[request.route], body, headers))
+
+    def completed(self, request: Request) -> Request:
+        """The request with the parameters that the user adds or takes out."""
+        if not self.config.parameters:
+            return request
+        body = request.body | self.config.parameters
+        return Request(request.route, {name: value for name, value in body.items() if value is not None})
+
+    async def exchange(self, method: str, path: str, body: bytes | None = None, headers: Any = None) -> bytes:
+        """Send, and read the body of a response of status 200.
+
+        Raises:
+            Trouble: There is none.
+        """
+        http = self._http
+        try:
+            async with self._session.request(
+                method, self.place + path, data=body, headers=headers or self._headers, allow_redirects=False
+            ) as response:
+                data = await self._read(response)
+                status, wait = response.status, seconds_to_wait(response.headers, time.time())
+        except (http.ClientConnectorError, http.ClientConnectorDNSError) as error:
+            raise Unreachable(f"nobody answers there: {self._clean(error)}") from None
+        except TimeoutError:
+            raise Failure(f"no complete reply within {self.config.timeout:g} seconds", slow=True) from None
+        except (http.ClientError, OSError) as error:
+            raise Failure(f"the connection broke ({type(error).__name__}: {self._clean(error)})") from None
+        if status == 200:
+            return data
+        trouble = trouble_of(status, data, wait, self.config.key_variable)
+        trouble.why = self._clean(trouble.why)
+        raise trouble
+
+    async def _read(self, response: Any) -> bytes:
+        length = response.content_length
+        if length is not None and length <= _LARGEST:
+            return bytes(await response.read())
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST:
+                raise Failure(f"a reply of more than {_LARGEST >> 20} MB", again=False)
+        return b"".join(parts)
+
+    def _clean(self, text: object) -> str:
+        """A message without the key, should the server have repeated it."""
+        shown = str(text)
+        return shown.replace(self._secret, "***") if self._secret else shown

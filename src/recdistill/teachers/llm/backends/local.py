@@ -1,0 +1,204 @@
+"""A causal language model of transformers in this process, asked in batches of like length."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ....errors import TeacherError
+from ...hugging_face import choose_device, load_pretrained
+from ...weights import locate
+from ..engine import Backend
+from ..exchange import Capabilities, Failure, Reply, Request, Top
+from ..pace import PaceConfig
+from .base import BackendConfig
+
+__all__ = ["LocalModel", "Transformers"]
+
+_TOP = 50
+"""Log-probabilities that are given at most."""
+_PLACES = 3
+
+
+class Transformers(BackendConfig):
+    """Any causal language model that transformers loads, on a GPU if there is one.
+
+    Questions that wait are sorted by length and computed in batches; one that asks for a single token takes one pass.
+    """
+
+    name: ClassVar[str] = "transformers"
+    speed_only: ClassVar[frozenset[str]] = BackendConfig.speed_only | {
+        "model", "gguf", "revision", "local_only", "device", "batch_tokens",
+    }  # fmt: skip
+
+    model: str = Field("smollm2", description="'smollm2' (inside a package), a folder, or a name at the hub")
+    gguf: str | None = Field(None, description="file in the folder, for weights in GGUF")
+    revision: str | None = Field(None, description="branch, tag or commit at the hub")
+    local_only: bool = Field(False, description="never ask the hub, use only what is on this machine")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware multiplies it, float32 elsewhere"
+    )
+    device: str = Field("auto", description="auto: GPU if there is one")
+    context: int = Field(4096, ge=64, description="tokens that question and answer may have together")
+    batch_tokens: int | None = Field(
+        None, ge=1, description="tokens in a batch, padding included; None: 2,048 on a CPU, 65,536 elsewhere"
+    )
+    pace: PaceConfig = PaceConfig(start=256, most=256)
+
+    async def open(self) -> Backend:
+        return await asyncio.get_running_loop().run_in_executor(None, LocalModel, self)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    ids: list[int]
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Reply]
+
+    @property
+    def alone(self) -> bool:
+        """Whether one pass is enough."""
+        return int(self.request.body.get("max_tokens", 1)) == 1
+
+    @property
+    def sampled(self) -> float:
+        """Temperature; 0 for the likeliest token."""
+        return float(self.request.body.get("temperature") or 0.0)
+
+
+class LocalModel:
+    """A loaded model with a thread that answers what waits.
+
+    Args:
+        config: Which model, and how.
+    """
+
+    def __init__(self, config: Transformers) -> None:
+        self.config, self.place = config, config.model
+        self.device = choose_device(config.device)
+        weights = locate(config.model, config.gguf, config.revision)
+        self.tokenizer, model = load_pretrained(
+            "AutoModelForCausalLM", config, weights, self.device, padding_side="left"
+        )
+        if self.tokenizer.chat_template is None:
+            hint = "use a model that was tuned to follow instructions"
+            raise TeacherError("has no chat template", where=config.model, hint=hint)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.model = model.eval().to(self.device)
+        places = getattr(model.config.get_text_config(), "max_position_embeddings", None) or config.context
+        self.context = min(config.context, int(places))
+        identity = f"{weights.identity} {model.dtype} {self.device.type} context={self.context}"
+        self.capabilities = Capabilities(config.model, identity, _TOP, False, self.context)
+        self._pool: list[_Waiting] = []
+        self._news = threading.Condition()
+        self._open = True
+        self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
+        self._thread.start()
+
+    async def ask(self, request: Request, mark: str) -> Reply:
+        """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
+        if request.route != "chat":
+            raise Failure(f"this backend does no {request.route}", again=False)
+        body = request.body | self.config.parameters
+        request = Request("chat", {name: value for name, value in body.items() if value is not None})
+        loop = asyncio.get_running_loop()
+        ids = self.tokenizer.apply_chat_template(
+            request.body["messages"], add_generation_prompt=True, return_dict=False, tokenize=True
+        )
+        room = self.context - int(request.body.get("max_tokens", 1))
+        if len(ids) > room:
+            raise Failure(f"the question has {len(ids)} tokens, there is room for {room}", again=False)
+        waiting = _Waiting(request, ids, loop, loop.create_future())
+        with self._news:
+            self._pool.append(waiting)
+            self._news.notify()
+        return await waiting.answer
+
+    async def close(self) -> None:
+        """End the thread and let the memory go."""
+        with self._news:
+            self._open = False
+            self._news.notify()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        del self.model
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _serve(self) -> None:
+        while True:
+            with self._news:
+                while self._open and not self._pool:
+                    self._news.wait()
+                if not self._open:
+                    return
+                batch = self._next_batch()
+            try:
+                replies: list[Reply | Failure] = list(self._answer(batch))
+            except (RuntimeError, ValueError, IndexError) as error:  # out of memory among them
+                why = f"the model failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+                replies = [Failure(why) for _ in batch]
+            for waiting, reply in zip(batch, replies, strict=True):
+                waiting.loop.call_soon_threadsafe(_deliver, waiting.answer, reply)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The longest that waits and others of its length and kind, within the budget of tokens."""
+        budget = self.config.batch_tokens or (2048 if self.device.type == "cpu" else 65_536)
+        self._pool.sort(key=lambda waiting: len(waiting.ids), reverse=True)
+        first = self._pool[0]
+        longest = len(first.ids) + (0 if first.alone else int(first.request.body["max_tokens"]))
+        alike = [w for w in self._pool if (w.alone, w.sampled) == (first.alone, first.sampled)]
+        batch = alike[: max(1, budget // longest)]
+        chosen = set(map(id, batch))
+        self._pool = [waiting for waiting in self._pool if id(waiting) not in chosen]
+        return batch
+
+    @torch.inference_mode()
+    def _answer(self, batch: list[_Waiting]) -> list[Reply]:
+        padded = self.tokenizer.pad({"input_ids": [w.ids for w in batch]}, return_tensors="pt").to(self.device)
+        if batch[0].alone and not batch[0].sampled:
+            logits = self.model(**padded, logits_to_keep=1).logits[:, -1]
+            return [self._reply(w, [int(row.argmax())], [row]) for w, row in zip(batch, logits.float(), strict=True)]
+        longest = max(int(w.request.body["max_tokens"]) for w in batch)
+        how = {"do_sample": True, "temperature": batch[0].sampled} if batch[0].sampled else {"do_sample": False}
+        out = self.model.generate(
+            **padded, max_new_tokens=longest, output_logits=True, return_dict_in_generate=True,
+            pad_token_id=self.tokenizer.pad_token_id, **how,
+        )  # fmt: skip
+        written = out.sequences[:, padded["input_ids"].shape[1] :].tolist()
+        first = [step.float() for step in out.logits[:_PLACES]]
+        return [
+            self._reply(waiting, ids, [step[row] for step in first])
+            for row, (waiting, ids) in enumerate(zip(batch, written, strict=True))
+        ]
+
+    def _reply(self, waiting: _Waiting, ids: list[int], logits: list[Tensor]) -> Reply:
+        body = waiting.request.body
+        ends = self.model.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends])
+        most = int(body.get("max_tokens", 1))
+        end = next((place for place, token in enumerate(ids[:most]) if token in ends), None)
+        kept = ids[: most if end is None else end]
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        top = [self._top(row, int(body["top_logprobs"])) for row in logits] if body.get("logprobs") else []
+        return Reply(text, top, end is None, None, len(waiting.ids), len(kept) + (end is not None))
+
+    def _top(self, logits: Tensor, n: int) -> Top:
+        values, tokens = torch.log_softmax(logits, dim=-1).topk(min(n, _TOP))
+        return [(self.tokenizer.decode([t]), v) for t, v in zip(tokens.tolist(), values.tolist(), strict=True)]
+
+
+def _deliver(answer: asyncio.Future[Reply], reply: Reply | Failure) -> None:
+    if answer.done():
+        return
+    if isinstance(reply, Failure):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)

@@ -1,0 +1,129 @@
+"""What an endpoint can do, found out by a few short requests before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ....errors import TeacherError, nearest
+from ..exchange import Capabilities, Failure, Hopeless, Refusal, Reply, Request, Trouble, Unreachable
+
+if TYPE_CHECKING:
+    from .endpoint import OpenEndpoint
+
+__all__ = ["probe"]
+
+T = TypeVar("T")
+
+_TOP = (20, 5, 1)
+"""Numbers of log-probabilities that are tried, most first: what servers commonly allow."""
+_TRIES = 4
+
+
+async def probe(endpoint: OpenEndpoint, model: str | None) -> Capabilities:
+    """Ask for the models, and for one token in several ways.
+
+    Raises:
+        TeacherError: Nobody is there, the key is refused, or there is no model of that name.
+    """
+    listed = await _models(endpoint)
+    name = model or _only(listed, endpoint.place)
+    if listed and name not in listed:
+        hint = nearest(name, listed)
+        raise TeacherError(f"has no model {name!r}", where=endpoint.place, hint=hint)
+    endpoint.meet(Capabilities(name, name))
+    start = time.monotonic()
+    chat = await _ask(endpoint, Request("chat", _short()))
+    seconds = time.monotonic() - start
+    top = 0
+    for wanted in _TOP if chat is not None else ():
+        reply = await _ask(endpoint, Request("chat", _short(logprobs=True, top_logprobs=wanted)))
+        if reply is not None:
+            top = max((len(place) for place in reply.top), default=0)
+            break
+    json_mode = chat is not None and await _json(endpoint)
+    embeds = await _ask(endpoint, Request("embeddings", {"input": ["a"]})) is not None
+    ranks = await _ask(endpoint, Request("rerank", {"query": "a", "documents": ["a", "b"]})) is not None
+    if chat is None and not embeds and not ranks:
+        raise TeacherError("answers nothing: no chat, no embeddings, no ranking", where=endpoint.place)
+    context = listed.get(name)
+    return Capabilities(name, name, top, json_mode, context, embeds, ranks, chat is not None, seconds)
+
+
+def _short(**more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "Say A."}], "max_tokens": 1, "temperature": 0, **more}
+
+
+async def _json(endpoint: OpenEndpoint) -> bool:
+    body = _short(response_format={"type": "json_object"}, max_tokens=24)
+    body["messages"] = [{"role": "user", "content": 'Answer with the JSON object {"a": 1}.'}]
+    reply = await _ask(endpoint, Request("chat", body))
+    return reply is not None and reply.text.lstrip().startswith("{")
+
+
+async def _models(endpoint: OpenEndpoint) -> dict[str, int | None]:
+    """Names of the models with their context; empty if the endpoint does not list them."""
+    try:
+        listed = json.loads(await _patient(endpoint, lambda: endpoint.exchange("GET", "/models")))["data"]
+        return {str(model["id"]): _context(model) for model in listed}
+    except Hopeless as error:
+        if "key" in error.why:
+            raise _told(error, endpoint) from None
+        return {}  # not every server lists its models
+    except (Trouble, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _context(model: dict[str, Any]) -> int | None:
+    """vLLM, SGLang and llama.cpp each have a word for it."""
+    found = model.get("max_model_len") or model.get("context_length") or (model.get("meta") or {}).get("n_ctx")
+    return int(found) if isinstance(found, int) else None
+
+
+def _only(listed: dict[str, int | None], place: str) -> str:
+    if len(listed) == 1:
+        return next(iter(listed))
+    known = f"set model to one of: {', '.join(sorted(listed)[:20])}" if listed else "set model"
+    raise TeacherError("which model shall answer?", where=place, hint=known)
+
+
+async def _ask(endpoint: OpenEndpoint, request: Request) -> Reply | None:
+    """One reply; None if this is nothing that the endpoint does.
+
+    Raises:
+        TeacherError: The key or the model's name is wrong.
+    """
+    try:
+        return await _patient(endpoint, lambda: endpoint.ask(request, "probe"))
+    except Refusal:
+        return Reply()
+    except Hopeless as error:
+        if request.route == "chat":
+            raise _told(error, endpoint) from None
+        return None
+    except Trouble:
+        return None
+
+
+async def _patient(endpoint: OpenEndpoint, work: Callable[[], Awaitable[T]]) -> T:
+    """Try a few times, as the server may just be starting or busy."""
+    for tries in range(1, _TRIES):
+        try:
+            return await work()
+        except Unreachable:
+            await asyncio.sleep(0.25 * 2**tries)
+        except Failure as error:
+            if not error.busy:
+                raise
+            await asyncio.sleep(min(error.wait or 2.0**tries, 60.0))
+    try:
+        return await work()
+    except Unreachable as error:
+        raise TeacherError(error.why, where=endpoint.place, hint="start the server, or correct the url") from None
+
+
+def _told(error: Hopeless, endpoint: OpenEndpoint) -> TeacherError:
+    return TeacherError(error.why, where=endpoint.place, hint=error.hint)

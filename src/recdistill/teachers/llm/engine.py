@@ -1,0 +1,476 @@
+"""Asking: many questions at once, each answer journalled, until all are settled or the budget is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from ...config import Config
+from ...errors import TeacherError
+from ...progress import track
+from .budget import Purse
+from .exchange import KEY_BYTES, Capabilities, Failure, Hopeless, Refusal, Reply, Request, Unreachable
+from .journal import Claim, Journal, Known, Outcome, Spent, State
+from .pace import Bucket, Pace, PaceConfig, pause
+
+__all__ = ["Again", "Asked", "Backend", "Engine", "Patience", "Questions", "replies", "run_async"]
+
+T = TypeVar("T")
+
+_AHEAD = 128
+"""Questions that are written and looked up together."""
+_HOPELESS = 20
+"""So many failures before the first answer, and the endpoint is not asked any more."""
+_MORE_IF_BUSY = 20
+"""Times as many exchanges for a question whose trouble is not its own."""
+_POLL_SECONDS = 0.5
+"""Between two looks at what another process is asking."""
+
+
+class Questions(Protocol):
+    """Numbered questions, each made from its number alone."""
+
+    label: str
+    """What is done, for the progress line."""
+    reminder: str
+    """What is said to a model whose answer could not be read."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def request(self, number: int) -> Request | None:
+        """One of them; None if there is nothing to ask about."""
+
+    def readable(self, number: int, reply: Reply) -> bool:
+        """Whether an answer says what was asked for."""
+
+
+class Backend(Protocol):
+    """A model that is ready to be asked."""
+
+    capabilities: Capabilities
+    place: str
+    """For messages."""
+
+    async def ask(self, request: Request, mark: str) -> Reply:
+        """Ask once.
+
+        Args:
+            request: What.
+            mark: Equal for repetitions of the same exchange, for servers that heed it.
+
+        Raises:
+            Trouble: There is no answer.
+        """
+
+    async def close(self) -> None:
+        """Let connections, memory and threads go."""
+
+
+class Again(Config):
+    """What is asked again: an answer never, the rest by these rules."""
+
+    name: ClassVar[str] = "again"
+
+    unparsable: int = Field(
+        1, ge=0, description="how often to ask again, with a reminder, what was not answered in the form asked for"
+    )
+    refused: int = Field(0, ge=0, description="how often to ask again what was refused")
+    failed: bool = Field(True, description="whether a later run asks again what failed in an earlier one")
+
+    def settled(self, known: Known) -> bool:
+        """Whether a question stays as it is."""
+        left = {State.ANSWERED: 0, State.UNPARSABLE: self.unparsable, State.REFUSED: self.refused}
+        return known.attempt >= left[known.state] if known.state in left else not self.failed
+
+
+class Patience(Config):
+    """How long a server is waited for."""
+
+    name: ClassVar[str] = "patience"
+
+    tries: int = Field(5, ge=1, description="exchanges for a question, if they fail for a reason that may pass")
+    seconds: float = Field(
+        300.0,
+        ge=0,
+        description="without any answer, while nobody is there or all is too much, before giving up",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """How a job of questions went.
+
+    Attributes:
+        numbers: int64 ``[n]``, the questions.
+        keys: uint8 ``[n, 16]``, what the journal files their answers under; zeros where nothing was asked.
+        counts: What became of them: ``answered``, ``refused``, ``failed``, ``unparsable``, ``empty``.
+        spent: What this run cost.
+        seconds: How long it took.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint8]
+    counts: dict[str, int]
+    spent: Spent
+    seconds: float
+
+
+class _Question(NamedTuple):
+    place: int
+    key: bytes
+    request: Request
+    attempt: int
+    most: tuple[int, int]
+    """Tokens in and out that one exchange cannot exceed."""
+
+    @classmethod
+    def of(cls, place: int, key: bytes, request: Request, attempt: int) -> _Question:
+        return cls(place, key, request, attempt, request.most_tokens)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What happened since the last commit, and what is open."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    closed: list[bytes] = field(default_factory=list)
+    unused: list[bytes] = field(default_factory=list)
+    under_way: int = 0
+    answers: int = 0
+    failures: int = 0
+
+
+class Engine:
+    """Asks questions until all are settled.
+
+    A single task looks questions up, claims them and files what came back, in one transaction for all that gathered
+    while the last one was written; each claimed question then is a task of its own.
+
+    Args:
+        questions: What is asked.
+        backend: Who is asked.
+        journal: Where answers are kept.
+        purse: What may be spent.
+        pace: How much at once.
+        patience: How long a server is waited for.
+        again: What is asked again.
+    """
+
+    def __init__(
+        self, questions: Questions, backend: Backend, journal: Journal, purse: Purse, pace: PaceConfig,
+        patience: Patience, again: Again,
+    ) -> None:  # fmt: skip
+        self.questions, self.backend, self.journal = questions, backend, journal
+        self.purse, self.pace, self.patience, self.again = purse, Pace(pace), patience, again
+        self._buckets = Bucket(pace.requests_per_minute), Bucket(pace.tokens_per_minute)
+        self._ready: deque[_Question] = deque()
+        self._later: deque[int] = deque()
+        self._open: set[bytes] = set()
+        self._tally, self._tasks = _Tally(), set[asyncio.Task[None]]()
+        self._stop: Exception | None = None
+        self._wait_until = self._heard = time.monotonic()
+
+    async def run(self, numbers: npt.NDArray[np.int64] | None = None) -> Asked:
+        """Settle some questions, or all.
+
+        Raises:
+            TeacherError: The budget is spent, or the model cannot be asked; what was answered is in the journal.
+        """
+        chosen = np.arange(len(self.questions)) if numbers is None else np.asarray(numbers, dtype=np.int64)
+        self._numbers, self._place = chosen, iter(range(len(chosen)))
+        self._keys = np.zeros((len(chosen), KEY_BYTES), dtype=np.uint8)
+        self._counts: Counter[str] = Counter()
+        self._wake, start, before = asyncio.Event(), time.monotonic(), self.purse.spent
+        self._lap = self._heard = start
+        with (
+            ThreadPoolExecutor(1, "journal") as self._thread,
+            track(self.questions.label, len(chosen), "questions") as self._progress,
+        ):
+            try:
+                await self._work()
+            except asyncio.CancelledError:
+                self._stop = TeacherError("interrupted", hint="the same command goes on from there")
+                raise
+            finally:
+                await self._finish()
+        if self._stop is not None:
+            raise self._stop
+        counts = {state: self._counts[state] for state in (*State, "empty") if self._counts[state]}
+        now, then = self.purse.spent, before
+        spent = Spent(now.sent - then.sent, now.tokens_in - then.tokens_in, now.tokens_out - then.tokens_out)
+        return Asked(chosen, self._keys, counts, spent, time.monotonic() - start)
+
+    async def _work(self) -> None:
+        more = True
+        while self._stop is None:
+            if more and len(self._ready) < self.pace.limit:
+                more = await self._read_ahead(self._place)
+            chosen = self._affordable()
+            if chosen or self._tally.outcomes:
+                await self._commit(chosen)
+            elif self._tally.under_way:
+                self._wake.clear()
+                await self._wake.wait()
+            elif self._later and not self._ready:
+                await self._look_again()
+            elif not (more or self._ready):
+                return
+
+    async def _look_again(self) -> None:
+        """What had to wait for an answer to the same question, asked here or by another process."""
+        waiting = len(self._later)
+        source = _drained(self._later)
+        while len(self._ready) < self.pace.limit and await self._read_ahead(source):
+            pass
+        if len(self._later) == waiting:
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _finish(self) -> None:
+        """Wait for what is under way, which is paid for already, and file it."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._tally.outcomes or self._tally.unused:
+            await self._commit([])
+        await self._in_thread(self.journal.give_back, [q.key for q in self._ready])
+
+    async def _read_ahead(self, source: Iterator[int]) -> bool:
+        """Write the next questions, and sort out those that are settled; False if there are no more."""
+        places = list(islice(source, _AHEAD))
+        written: list[tuple[int, bytes, Request]] = []
+        for place in places:
+            request = self.questions.request(int(self._numbers[place]))
+            if request is None:
+                self._count("empty")
+                continue
+            key = request.key(self.backend.capabilities.identity)
+            self._keys[place] = np.frombuffer(key, dtype=np.uint8)
+            if key in self._open:
+                self._later.append(place)  # the same question twice: one answer for both
+            else:
+                self._open.add(key)
+                written.append((place, key, request))
+        if written:
+            known = await self._in_thread(self.journal.known, [key for _, key, _ in written])
+            for place, key, request in written:
+                await self._sort(place, key, request, known.get(key))
+        return bool(places)
+
+    async def _sort(self, place: int, key: bytes, request: Request, known: Known | None) -> None:
+        if known is None:
+            self._ready.append(_Question.of(place, key, request, 0))
+        elif self.again.settled(known):
+            self._open.discard(key)
+            self._count(known.state, new=False)
+        else:
+            if known.state is State.UNPARSABLE:
+                request = self._reminded(request, (await self._in_thread(self.journal.read, [key]))[key].reply)
+            self._ready.append(_Question.of(place, key, request, known.attempt + 1))
+
+    def _affordable(self) -> list[_Question]:
+        """The next questions, as many as there are free places and as the budget allows."""
+        chosen: list[_Question] = []
+        while self._ready and self._tally.under_way + len(chosen) < self.pace.limit:
+            most = self._ready[0].most
+            if not self.purse.reserve(most):
+                if not self._tally.under_way and not chosen and not self._tally.outcomes:
+                    self._stop = self._spent_error(most)
+                break
+            chosen.append(self._ready.popleft())
+        return chosen
+
+    async def _commit(self, chosen: Sequence[_Question]) -> None:
+        """File what came back, claim what goes out next, and send that."""
+        outcomes, closed, unused = self._tally.outcomes, self._tally.closed, self._tally.unused
+        self._tally.outcomes, self._tally.closed, self._tally.unused = [], [], []
+        now = time.monotonic()
+        seconds, self._lap = now - self._lap, now
+        self.purse.pass_time(seconds)
+        if unused:
+            await self._in_thread(self.journal.give_back, unused)
+        claims = [(q.key, q.attempt) for q in chosen]
+        granted = await self._in_thread(self.journal.commit, claims, outcomes, seconds)
+        self._open.difference_update(closed)
+        if outcomes:
+            self._progress.advance(0, f"{self.pace.limit} at once, {self.purse.words}")
+        for question, claim in zip(chosen, granted, strict=True):
+            if claim is Claim.YOURS:
+                self._tally.under_way += 1
+                task = asyncio.create_task(self._settle(question))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                self.purse.forget(question.most)
+                self._open.discard(question.key)
+                self._later.append(question.place)
+        if Claim.TAKEN in granted and not self._tally.under_way:
+            await asyncio.sleep(_POLL_SECONDS)  # another process is asking all that is left
+
+    async def _settle(self, question: _Question) -> None:
+        """Ask one question until it is settled."""
+        try:
+            outcome = await self._outcome(question)
+        except Exception as error:  # also a defect of ours must not let a question vanish
+            self._stop = self._stop or error
+            self._tally.unused.append(question.key)
+        else:
+            self._file(question, outcome)
+        finally:
+            self._tally.under_way -= 1
+            self._wake.set()
+
+    def _file(self, question: _Question, outcome: Outcome) -> None:
+        self._tally.outcomes.append(outcome)
+        if outcome.state is State.FAILED:
+            self._tally.failures += 1
+            hopeless = self._tally.failures >= _HOPELESS and not (self._tally.answers or self._counts[State.ANSWERED])
+            if hopeless and self._stop is None:
+                self._stop = TeacherError(
+                    f"{self._tally.failures} questions and no answer, the last time because: {outcome.why}",
+                    where=self.backend.place,
+                )
+        else:
+            self._tally.answers += 1
+        known = Known(outcome.state, outcome.attempt)
+        if outcome.state is not State.FAILED and not self.again.settled(known):
+            request = question.request
+            if outcome.state is State.UNPARSABLE and outcome.answer is not None:
+                request = self._reminded(request, Reply.unpack(outcome.answer))
+            self._ready.append(_Question.of(question.place, question.key, request, outcome.attempt + 1))
+        else:
+            self._tally.closed.append(question.key)
+            self._count(outcome.state)
+
+    async def _outcome(self, question: _Question) -> Outcome:
+        key, attempt, tries, sent = question.key, question.attempt, 0, 0
+        while True:
+            tries += 1
+            try:
+                reply = await self._exchange(question)
+            except Hopeless as error:
+                raise TeacherError(error.why, where=self.backend.place, hint=error.hint) from None
+            except Refusal as error:
+                return Outcome(
+                    key, attempt, State.REFUSED, None, error.why, error.tokens_in, error.tokens_out, sent + 1
+                )
+            except (Failure, Unreachable) as error:
+                sent += isinstance(error, Failure)
+                if not await self._may_try_again(error, tries):
+                    return Outcome(key, attempt, State.FAILED, None, error.why, sent=sent)
+                if not self.purse.reserve(question.most):
+                    raise self._spent_error(question.most) from None
+            else:
+                readable = self.questions.readable(int(self._numbers[question.place]), reply)
+                state = State.ANSWERED if readable else State.UNPARSABLE
+                return Outcome(key, attempt, state, reply.pack(), "", reply.tokens_in, reply.tokens_out, sent + 1)
+
+    async def _exchange(self, question: _Question) -> Reply:
+        """One exchange, within the rates, and its account."""
+        most = question.most
+        wait = max(self._wait_until - time.monotonic(), self._buckets[0].take(1), self._buckets[1].take(most[0] // 4))
+        if wait > 0:
+            await asyncio.sleep(wait)
+        if self._stop is not None:
+            self.purse.forget(most)
+            raise self._stop
+        try:
+            reply = await self.backend.ask(question.request, f"{question.key.hex()}-{question.attempt}")
+        except (Refusal, Failure) as error:
+            self.purse.settle(most, error.tokens_in, error.tokens_out)
+            raise
+        except BaseException:
+            self.purse.forget(most)
+            raise
+        self.purse.settle(most, reply.tokens_in, reply.tokens_out)
+        self._heard = time.monotonic()
+        self.pace.done()
+        return reply
+
+    async def _may_try_again(self, error: Failure | Unreachable, tries: int) -> bool:
+        """Wait as long as it takes; False if this question has had its tries.
+
+        Raises:
+            TeacherError: Nobody has had an answer for too long.
+        """
+        seconds = pause(min(tries, 8), error.wait)
+        busy, slow = (True, False) if isinstance(error, Unreachable) else (error.busy, error.slow)
+        if isinstance(error, Failure) and not (busy or error.again):
+            return False
+        if tries >= self.patience.tries * (_MORE_IF_BUSY if busy else 1):
+            return False
+        if busy or slow:
+            self.pace.overloaded()
+        if busy:
+            if time.monotonic() + seconds - self._heard > self.patience.seconds:
+                hint = f"{self._tally.answers:,} new answers are kept; the same command goes on from there"
+                what = f"no answer for {time.monotonic() - self._heard:.0f} seconds ({error.why})"
+                raise TeacherError(what, where=self.backend.place, hint=hint) from None
+            if error.wait is not None:  # the server speaks to all
+                self._wait_until = max(self._wait_until, time.monotonic() + seconds)
+        await asyncio.sleep(seconds)
+        return True
+
+    def _reminded(self, request: Request, reply: Reply | None) -> Request:
+        said = "" if reply is None else reply.text
+        return request.reminded(said, self.questions.reminder) if request.route == "chat" else request
+
+    def _spent_error(self, most: tuple[int, int]) -> TeacherError:
+        limit = self.purse.exceeded_by(most)
+        left = len(self._numbers) - sum(self._counts.values())
+        return TeacherError(
+            f"the budget of {limit} is spent ({self.purse.words}); "
+            f"{left:,} of {len(self._numbers):,} questions are open",
+            hint="raise the budget, and the same command goes on from there",
+        )
+
+    def _count(self, state: str, new: bool = True) -> None:
+        self._counts[state] += 1
+        if new:
+            self._progress.advance(1)
+        else:
+            self._progress.skip(1)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def replies(journal: Journal, asked: Asked) -> Iterator[tuple[int, Reply | None]]:
+    """Every question's number and its answer, in their order; None where there is none that can be read.
+
+    Args:
+        journal: Where the answers are.
+        asked: Which questions.
+    """
+    for start in range(0, len(asked.numbers), _AHEAD):
+        part = slice(start, start + _AHEAD)
+        keys = [key.tobytes() for key in asked.keys[part]]
+        known = journal.read(sorted(set(keys)))
+        for number, key in zip(asked.numbers[part].tolist(), keys, strict=True):
+            found = known.get(key)
+            yield number, found.reply if found is not None and found.state is State.ANSWERED else None
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, "asking") as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _drained(waiting: deque[int]) -> Iterator[int]:
+    """What waits now, and not what is added meanwhile."""
+    for _ in range(len(waiting)):
+        yield waiting.popleft()

@@ -1,0 +1,183 @@
+"""What goes to a language model and what comes back, whoever runs it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["KEY_BYTES", "Capabilities", "Failure", "Hopeless", "Refusal", "Reply", "Request", "Trouble", "Unreachable"]
+
+KEY_BYTES = 16
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+Route = Literal["chat", "embeddings", "rerank"]
+"""Ends of the protocol."""
+Top = list[tuple[str, float]]
+"""Tokens and their natural-log probabilities at one place of an answer, likeliest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One thing that is asked, in the words of the OpenAI protocol.
+
+    Attributes:
+        route: Which end of the protocol.
+        body: JSON-like, without the model's name.
+        prompt: Hash of the prompt's template.
+        encoded: The body as JSON.
+    """
+
+    route: Route
+    body: dict[str, Any]
+    prompt: str = ""
+    encoded: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = _JSON.encode(self.body)
+        object.__setattr__(self, "encoded", text.encode("utf-8", "replace"))  # half a surrogate is no text
+
+    def key(self, model: str) -> bytes:
+        """Hash over model, prompt version, content and parameters: what the journal files the answer under.
+
+        Args:
+            model: Identity of the model: its name at an endpoint, or a hash of its weights.
+        """
+        head = f"{model}\n{self.prompt}\n{self.route}\n".encode()
+        return hashlib.blake2b(head + self.encoded, digest_size=KEY_BYTES).digest()
+
+    @property
+    def most_tokens(self) -> tuple[int, int]:
+        """Tokens in and out that this cannot exceed: a token is a byte of the text at least."""
+        return len(self.encoded), int(self.body.get("max_tokens") or self.body.get("max_completion_tokens") or 0)
+
+    def reminded(self, said: str, reminder: str) -> Request:
+        """The same question once more, with the answer that could not be read and how it should have looked."""
+        turns = [*self.body["messages"], {"role": "assistant", "content": said}, {"role": "user", "content": reminder}]
+        return Request(self.route, self.body | {"messages": turns}, self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        text: The answer.
+        top: For the first tokens of the answer: the likeliest tokens; empty where none were asked for or given.
+        cut: The answer ended at the limit of tokens.
+        numbers: An embedding, or relevances in the order of the documents; float32 ``[any]``.
+        tokens_in: Tokens read, as the server counts.
+        tokens_out: Tokens written.
+    """
+
+    text: str = ""
+    top: list[Top] = field(default_factory=list)
+    cut: bool = False
+    numbers: npt.NDArray[np.float32] | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def pack(self) -> bytes:
+        """All but the counts as JSON: what the journal keeps."""
+        kept: dict[str, Any] = {}
+        if self.text:
+            kept["text"] = self.text
+        if self.top:
+            kept["top"] = [[[token, round(logp, 5)] for token, logp in place] for place in self.top]
+        if self.cut:
+            kept["cut"] = True
+        if self.numbers is not None:
+            kept["numbers"] = base64.b64encode(self.numbers.astype("<f4").tobytes()).decode("ascii")
+        return _JSON.encode(kept).encode("utf-8", "replace")
+
+    @staticmethod
+    def unpack(data: bytes) -> Reply:
+        """The reply that :meth:`pack` made, without the counts."""
+        kept = json.loads(data)
+        top = [[(token, float(logp)) for token, logp in place] for place in kept.get("top", ())]
+        raw = kept.get("numbers")
+        numbers = None if raw is None else np.frombuffer(base64.b64decode(raw), dtype="<f4").astype(np.float32)
+        return Reply(kept.get("text", ""), top, kept.get("cut", False), numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do where it runs, found out before anything is asked.
+
+    Attributes:
+        model: The model's name there.
+        identity: What answers are filed under: equal identities give equal answers.
+        top_logprobs: How many likeliest tokens come with an answer; 0 if none.
+        json_mode: It can be made to answer in JSON.
+        context: Tokens that question and answer may have together; None if it does not say.
+        embeddings: It gives embeddings.
+        rerank: It ranks documents.
+        chat: It answers questions.
+        seconds: Of one short exchange.
+    """
+
+    model: str
+    identity: str
+    top_logprobs: int = 0
+    json_mode: bool = False
+    context: int | None = None
+    embeddings: bool = False
+    rerank: bool = False
+    chat: bool = True
+    seconds: float = 0.0
+
+
+class Trouble(Exception):
+    """An exchange that gave no answer; the text says why, in a line.
+
+    Args:
+        why: One line.
+        wait: Seconds that the server asks to wait for, if it does.
+        tokens_in: Tokens that are paid for all the same.
+        tokens_out: The same of those written.
+    """
+
+    def __init__(self, why: str, wait: float | None = None, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        super().__init__(why)
+        self.why, self.wait, self.tokens_in, self.tokens_out = why, wait, tokens_in, tokens_out
+
+
+class Refusal(Trouble):
+    """The model or a filter before it will not answer this question; asking again would not help."""
+
+
+class Failure(Trouble):
+    """This exchange went wrong.
+
+    Attributes:
+        again: Whether another try may work: False for what the server will never take, such as a text that is too long.
+        busy: Whether the server said that it has too much to do.
+        slow: Whether it took too long, perhaps for the same reason.
+    """
+
+    def __init__(
+        self, why: str, wait: float | None = None, *, again: bool = True, busy: bool = False, slow: bool = False
+    ) -> None:
+        super().__init__(why, wait)
+        self.again, self.busy, self.slow = again, busy, slow
+
+
+class Unreachable(Trouble):
+    """Nobody answers there at all; no question in particular is to blame."""
+
+
+class Hopeless(Trouble):
+    """No question will ever be answered there as things are: a wrong key, path or model, or an unpaid bill.
+
+    Args:
+        why: One line.
+        hint: The next thing to do.
+    """
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(why)
+        self.hint = hint
