@@ -21,8 +21,9 @@ from .inside import features
 SPLIT = tiny_split()
 
 
-def embeddings(path: Path, teacher: str = "encoder", fingerprint: str | None = None) -> Knowledge:
-    n = SPLIT.n_items
+def embeddings(
+    path: Path, teacher: str = "encoder", fingerprint: str | None = None, n: int = SPLIT.n_items
+) -> Knowledge:
     writer = EmbeddingsWriter(
         path / teacher, teacher=teacher, teacher_fingerprint="-", rows=n, dim=9,
         dataset_fingerprint=fingerprint or SPLIT.dataset.items.fingerprint,
@@ -41,9 +42,9 @@ def test_formula(loss: Literal["cosine", "mse"], tmp_path: Path) -> None:
     torch.manual_seed(2)
     got = objective.loss(inside)
     torch.manual_seed(2)
-    drawn = torch.randint(SPLIT.n_items, (SPLIT.n_items,)).numpy()
+    drawn = torch.randperm(SPLIT.n_items).numpy()
     wanted = whiten(known.embeddings()[0].all(), 4)[drawn] * 2  # unit variance: its rows have length 1, not 2
-    mapped = model.table().detach().numpy()[drawn] @ objective.project.weight.detach().numpy().T
+    mapped = model.table().detach().numpy()[drawn] @ objective.project["item"].weight.detach().numpy().T
     if loss == "mse":
         value = float(np.mean((mapped - wanted) ** 2))
     else:
@@ -57,11 +58,11 @@ def test_projection_depends_on_the_seed_only(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         objective = EmbeddingHint().build()
         objective.prepare(SASRec(dim=6, heads=1).build(SPLIT), SPLIT, known, seed)
-        weights.append(objective.project.weight)
+        weights.append(objective.project["item"].weight)
         torch.rand(1)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-    assert list(objective.state_dict()) == ["project.weight"]  # the teacher's vectors are not saved again
+    assert list(objective.state_dict()) == ["project.item.weight"]  # the teacher's vectors are not saved again
 
 
 def test_which_teacher(tmp_path: Path) -> None:

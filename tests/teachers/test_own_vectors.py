@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from recdistill.data.dataset import Split
+from recdistill.errors import KnowledgeError
 from recdistill.knowledge import Knowledge
 from recdistill.models import MF, LightGCN, ModelConfig, Popularity, SASRec
-from recdistill.models.base import VectorModel, remade
+from recdistill.models.base import VectorModel
+from recdistill.models.stored import stored_model
 from recdistill.teachers import own_vectors
 from recdistill.teachers.own_vectors import leave_vectors
 from recdistill.testing import tiny_split
@@ -44,9 +46,14 @@ def test_a_network_can_be_made_again_from_its_weights(tmp_path: Path) -> None:
     model = _model(SASRec(dim=8, max_length=5))
     leave_vectors(model, SPLIT, tmp_path, "big")
     (store,) = Knowledge.open(tmp_path).weights()
-    tensors = {name.removeprefix("model."): t for name, t in store.tensors().items() if name.startswith("model.")}
-    again = remade(store.manifest.extra["model"], tensors)
+    again = stored_model(store)
     np.testing.assert_array_equal(again.score(SPLIT.test), model.score(SPLIT.test))
+
+
+def test_what_is_no_network_cannot_be_made_again(tmp_path: Path) -> None:
+    leave_vectors(_model(Popularity()), SPLIT, tmp_path, "big")
+    with pytest.raises(KnowledgeError, match=r"the weights by 'big' are not all of a network.*teach again"):
+        stored_model(Knowledge.open(tmp_path).weights()[0])
 
 
 def test_users_without_events_have_no_vector(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from .dropout import dropout
 from .neural import NeuralModel
 from .sequence import SequenceConfig
-from .text import TextFusion
 
 __all__ = ["FISM", "FISMModel"]
 
@@ -27,7 +26,8 @@ class FISM(SequenceConfig):
     two free vectors per item: what an item says about the next is not how it is reached. A large item-to-item teacher
     fits into it at a small rank, and serving is a weighted sum: no network runs.
 
-    With ``text``, a learned linear map of its text embedding, one for ``p`` and one for ``q``, is added to both.
+    With ``text``, a learned linear map of its text embedding, one for ``p`` and one for ``q``, is added to both. With
+    ``fusion: null-space``, ``q`` is made as in ``sasrec``.
     """
 
     name: ClassVar[str] = "fism"
@@ -59,15 +59,16 @@ class FISMModel(NeuralModel):
         self.item_biases = nn.Parameter(torch.zeros(n_items))
         self.fading = nn.Parameter(torch.tensor([config.fading]))
         self.scale = nn.Parameter(torch.ones(1))
-        self.fusion = None if vectors is None else TextFusion(vectors, config.dim)
-        self.seen_map = None if vectors is None else nn.Linear(vectors.shape[1], config.dim, bias=False)
+        self.items, self.fusion = config.fused(self.items, vectors)
+        width = None if self.fusion is None else self.fusion.vectors.shape[1]
+        self.seen_map = None if width is None else nn.Linear(width, config.dim, bias=False)
 
     @property
     def dim(self) -> int:
         return self.config.dim
 
     def table(self) -> Tensor:
-        return self.items if self.fusion is None else self.items + self.fusion()
+        return self.items if self.fusion is None else self.fusion(self.items)
 
     def seen_table(self) -> Tensor:
         """What items are as part of a history: float ``[n_items, dim]``."""

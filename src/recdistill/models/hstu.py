@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .dropout import Dropout
-from .sequence import AttentionConfig, AttentionModel
+from .sequence import AttentionBlock, AttentionConfig, AttentionModel
 
 __all__ = ["HSTU", "HSTUModel"]
 
@@ -37,11 +37,11 @@ class HSTUModel(AttentionModel):
 
     config: HSTU
 
-    def block(self) -> nn.Module:
+    def block(self) -> AttentionBlock:
         return _Block(self.config)
 
 
-class _Block(nn.Module):
+class _Block(AttentionBlock):
     """Gated attention with a residual."""
 
     def __init__(self, config: HSTU) -> None:
@@ -53,6 +53,14 @@ class _Block(nn.Module):
         self.norm_mixed = nn.LayerNorm(config.dim)
         self.out = nn.Linear(config.dim, config.dim)
         self.dropout = Dropout(config.dropout)
+
+    @property
+    def projection(self) -> nn.Module:
+        return self.uvqk
+
+    def queries_keys_values(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _, v, q, k = functional.silu(projected).chunk(4, dim=-1)
+        return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:
         rows, length, dim = x.shape

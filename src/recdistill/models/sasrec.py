@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .dropout import Dropout
-from .sequence import AttentionConfig, AttentionModel
+from .sequence import AttentionBlock, AttentionConfig, AttentionModel
 
 __all__ = ["SASRec", "SASRecModel"]
 
@@ -22,7 +22,10 @@ class SASRec(AttentionConfig):
     (Petrov and Macdonald 2023, https://arxiv.org/abs/2308.07192). Pre-norm blocks, tied item vectors.
 
     With ``text`` it becomes LLM-enhanced: each item vector is the sum of a free vector and a learned linear map of its
-    text embedding (cf. AlphaRec, https://arxiv.org/abs/2407.05441), so items with few events still lie well.
+    text embedding (cf. AlphaRec, https://arxiv.org/abs/2407.05441), so items with few events still lie well. With
+    ``fusion: null-space`` no map is learned: the leading components of the text embedding stay as they are, and free
+    vectors are added to the following ones (AlphaFuse, Hu et al. 2025, https://arxiv.org/abs/2504.19218, whose code
+    keeps half of 128 free).
     """
 
     name: ClassVar[str] = "sasrec"
@@ -38,11 +41,11 @@ class SASRecModel(AttentionModel):
 
     config: SASRec
 
-    def block(self) -> nn.Module:
+    def block(self) -> AttentionBlock:
         return _Block(self.config)
 
 
-class _Block(nn.Module):
+class _Block(AttentionBlock):
     """Pre-norm causal attention and feed-forward, each with a residual."""
 
     def __init__(self, config: SASRec) -> None:
@@ -55,6 +58,14 @@ class _Block(nn.Module):
         self.up = nn.Linear(config.dim, config.feed_forward * config.dim)
         self.down = nn.Linear(config.feed_forward * config.dim, config.dim)
         self.dropout = Dropout(config.dropout)
+
+    @property
+    def projection(self) -> nn.Module:
+        return self.qkv
+
+    def queries_keys_values(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = projected.chunk(3, dim=-1)
+        return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:
         rows, length, dim = x.shape

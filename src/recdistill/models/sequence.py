@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,12 @@ from ..data.dataset import Split
 from ..errors import ConfigError
 from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
-from .text import TextFusion, item_text
+from .text import NullSpaceFusion, TextFusion, item_text
 
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["AttentionConfig", "AttentionModel", "SequenceConfig", "SequenceModel"]
+__all__ = ["AttentionBlock", "AttentionConfig", "AttentionModel", "SequenceConfig", "SequenceModel"]
 
 
 class SequenceConfig(NeuralConfig):
@@ -34,6 +34,39 @@ class SequenceConfig(NeuralConfig):
     text: str | None = Field(
         None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher"
     )
+    fusion: Literal["sum", "null-space"] = Field(
+        "sum",
+        description="how: added to free vectors through a learned map, or free vectors only where texts say little",
+    )
+    semantic: int | None = Field(
+        None, ge=0, description="null-space: leading components that stay as the texts have them; None: half of dim"
+    )
+
+    @model_validator(mode="after")
+    def _fusion_fits(self) -> SequenceConfig:
+        if self.fusion == "null-space" and self.text in (None, "all"):
+            hint = "name an encoder with text"
+            raise ConfigError("null-space fusion needs the embeddings of one teacher", key=("fusion",), hint=hint)
+        if self.semantic is not None and (self.fusion == "sum" or self.semantic >= self.dim):
+            hint = "it goes with fusion: null-space, and leaves room for free vectors"
+            raise ConfigError(f"semantic={self.semantic} of dim={self.dim}", key=("semantic",), hint=hint)
+        return self
+
+    def fused(
+        self, items: nn.Parameter, vectors: npt.NDArray[Any] | None
+    ) -> tuple[nn.Parameter, TextFusion | NullSpaceFusion | None]:
+        """Free item vectors in the form that the fusion wants, and the fusion, if there are text embeddings.
+
+        Args:
+            items: float ``[n_items, dim]``.
+            vectors: float ``[n_items, any]`` or None.
+        """
+        if vectors is None:
+            return items, None
+        if self.fusion == "sum":
+            return items, TextFusion(vectors, self.dim)
+        found = NullSpaceFusion(vectors, self.dim, self.dim // 2 if self.semantic is None else self.semantic)
+        return nn.Parameter(torch.zeros(len(items), found.free)), found
 
     @abstractmethod
     def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> NeuralModel:
@@ -72,7 +105,7 @@ class SequenceModel(NeuralModel):
         self.items = nn.Parameter(torch.randn(n_items, config.dim) * config.dim**-0.5)
         if places:
             self.place = nn.Parameter(torch.randn(places, config.dim) * 0.02)
-        self.fusion = None if vectors is None else TextFusion(vectors, config.dim)
+        self.items, self.fusion = config.fused(self.items, vectors)
         self.norm = nn.LayerNorm(config.dim)
 
     @property
@@ -80,7 +113,7 @@ class SequenceModel(NeuralModel):
         return self.config.dim
 
     def table(self) -> Tensor:
-        return self.items if self.fusion is None else self.items + self.fusion()
+        return self.items if self.fusion is None else self.fusion(self.items)
 
     def states(self, users: Tensor, inputs: Tensor, table: Tensor) -> Tensor:
         # padding lies on the right and no state looks there, so it can hold any vector
@@ -108,6 +141,19 @@ class AttentionConfig(SequenceConfig):
         return self
 
 
+class AttentionBlock(nn.Module, ABC):
+    """A block of attention: float ``[rows, length, dim]`` to the same."""
+
+    @property
+    @abstractmethod
+    def projection(self) -> nn.Module:
+        """The part that projects the input to queries, keys and values."""
+
+    @abstractmethod
+    def queries_keys_values(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The three, float ``[rows, length, dim]`` each, heads side by side, from what the projection returned."""
+
+
 class AttentionModel(SequenceModel):
     """Position vectors are added to the input, blocks of attention follow, a norm ends it.
 
@@ -128,8 +174,8 @@ class AttentionModel(SequenceModel):
         self.dropout = Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
 
     @abstractmethod
-    def block(self) -> nn.Module:
-        """One block with initial weights: float ``[rows, length, dim]`` to the same."""
+    def block(self) -> AttentionBlock:
+        """One block with initial weights."""
 
     def run(self, vectors: Tensor) -> Tensor:
         x = self.dropout(vectors + self.place[: vectors.shape[1]])

@@ -14,11 +14,11 @@ from ..errors import KnowledgeError
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["TextFusion", "item_text", "whiten"]
+__all__ = ["NullSpaceFusion", "TextFusion", "item_text", "whiten"]
 
 
 class TextFusion(nn.Module):
-    """Learned linear map from frozen text embeddings to the width of the model.
+    """Free item vectors plus a learned linear map of frozen text embeddings.
 
     Args:
         vectors: float ``[n_items, any]``, already normalised.
@@ -31,10 +31,39 @@ class TextFusion(nn.Module):
         super().__init__()
         self.register_buffer("vectors", torch.from_numpy(np.array(vectors, dtype=np.float32)))
         self.map = nn.Linear(vectors.shape[1], dim, bias=False)
+        self.free = dim
+        """Width of the free vectors."""
 
-    def forward(self) -> Tensor:
-        """float ``[n_items, dim]``."""
-        return self.map(self.vectors)  # type: ignore[no-any-return]
+    def forward(self, items: Tensor) -> Tensor:
+        """Item vectors from free ones: float ``[n_items, free]`` to ``[n_items, dim]``."""
+        return items + self.map(self.vectors)  # type: ignore[no-any-return]
+
+
+class NullSpaceFusion(nn.Module):
+    """Frozen text embeddings, and free vectors only where the texts differ little.
+
+    The leading ``semantic`` principal components of the texts stay as they are; free vectors, which begin at zero, are
+    added to the following ones, in which there is little to lose. AlphaFuse (Hu et al. 2025,
+    https://arxiv.org/abs/2504.19218).
+
+    Args:
+        vectors: float ``[n_items, any]``, whitened, leading components first.
+        dim: Width of the item vectors.
+        semantic: Components without free vectors, below ``dim``.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, vectors: npt.NDArray[Any], dim: int, semantic: int) -> None:
+        super().__init__()
+        own: npt.NDArray[np.float32] = np.zeros((len(vectors), dim), dtype=np.float32)
+        own[:, : vectors.shape[1]] = vectors[:, :dim] * (vectors.shape[1] / min(dim, vectors.shape[1])) ** 0.5
+        self.register_buffer("vectors", torch.from_numpy(own))
+        self.free = dim - semantic
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Item vectors from free ones: float ``[n_items, free]`` to ``[n_items, dim]``."""
+        return self.vectors + nn.functional.pad(items, (self.vectors.shape[1] - self.free, 0))
 
 
 def item_text(knowledge: Knowledge | None, teacher: str) -> npt.NDArray[np.float32]:

@@ -218,6 +218,7 @@ class Features:
         table: Its item vectors, float ``[n_items, dim]``.
         batch: The windows of this step.
         hidden: float ``[n, dim]``, its state at each context.
+        rankings: Teacher name to its stored rankings at the contexts.
         outputs: What the modules returned that were named by :meth:`FeatureObjective.watches`.
     """
 
@@ -225,6 +226,7 @@ class Features:
     table: Tensor
     batch: Batch
     hidden: Tensor
+    rankings: Mapping[str, TeacherRankings] = field(default_factory=dict)
     outputs: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
 

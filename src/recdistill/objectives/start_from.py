@@ -10,11 +10,12 @@ import torch
 from pydantic import Field
 
 from ..data.dataset import Split
-from ..errors import KnowledgeError, nearest
+from ..errors import KnowledgeError
 from ..knowledge import Knowledge
 from ..models.neural import NeuralModel
 from ..models.text import whiten
 from .base import Objective, ObjectiveConfig, the_only
+from .vectors import tensor_of
 
 __all__ = ["StartFrom", "StartFromTeacher"]
 
@@ -59,11 +60,7 @@ class StartFromTeacher(Objective):
         if self.config.kind == "embeddings":
             store = the_only(knowledge.embeddings(self.config.teacher), split.dataset.items.fingerprint)
             return whiten(store.all(), dim)
-        tensors = the_only(knowledge.weights(self.config.teacher)).tensors()
-        if self.config.tensor not in tensors:
-            hint = nearest(self.config.tensor, tensors)
-            raise KnowledgeError(f"no tensor {self.config.tensor!r} among the weights", hint=hint)
-        return np.asarray(tensors[self.config.tensor])
+        return tensor_of(the_only(knowledge.weights(self.config.teacher)), self.config.tensor)
 
 
 def leading(vectors: npt.NDArray[Any], dim: int) -> npt.NDArray[np.float32]:

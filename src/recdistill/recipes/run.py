@@ -16,6 +16,7 @@ from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
 from ..stages import LOCK, Stage, Stages
+from ..teachers import TEACHERS
 from .schema import Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
 
@@ -144,12 +145,10 @@ class Run:
 
     def _source(self, spec: TeacherSpec) -> list[str]:
         """What a teacher reads: keys and fingerprints."""
-        if spec.ranks:
+        if spec.ranks or TEACHERS[spec.type].load().reads_histories:
             return [self.data.key]
         catalogue = self.data.info["catalogue"]
-        if (
-            spec.type != "imported"
-        ):  # an encoder reads item texts only: another split of the same catalogue asks it nothing
+        if spec.type != "imported":  # it reads item texts only: another split of the same catalogue asks it nothing
             return [catalogue]
         from .teach import described
 

@@ -27,6 +27,12 @@ TEACHERS = Components(
         "item embeddings from the hidden states of any causal language model, also GGUF",
     ),
     Component(
+        "user-profiles",
+        "recdistill.teachers.user_profiles:UserProfiles",
+        "text",
+        "embeddings of what users took, and of items, by a text encoder",
+    ),
+    Component(
         "recommender",
         "recdistill.teachers.recommender:RecommenderTeacher",
         "train",

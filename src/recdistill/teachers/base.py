@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..config import Config
 from ..data.dataset import Split
@@ -13,6 +13,9 @@ __all__ = ["TeacherConfig"]
 
 class TeacherConfig(Config):
     """Parameters of a teacher that needs no fitting."""
+
+    reads_histories: ClassVar[bool] = False
+    """True if what it says depends on the training events, not on the catalogue alone."""
 
     def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
         """Write all that it knows about a split below ``path``; goes on where an interrupted call stopped.

@@ -22,7 +22,7 @@ from ..progress import track
 from .base import TeacherConfig
 from .weights import Weights, locate
 
-__all__ = ["Encoder", "LoadedEncoder"]
+__all__ = ["Encoder", "LoadedEncoder", "embed_rest", "texts_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -119,22 +119,23 @@ class Encoder(TeacherConfig):
         }
         if is_sealed(path):
             return _finished(path, identity)
-        texts = _texts(catalogue)
+        texts = texts_of(catalogue)
         loaded = self.load()
         writer = EmbeddingsWriter(
             path, rows=len(texts), dim=loaded.dim, dtype=dtype, meaning=f"embedding of the item's text by {self.model}",
-            prompt_hash=self._prompt_hash(), **identity,
+            prompt_hash=self.prompt_hash(), **identity,
         )  # fmt: skip
         empty = np.array([not text.strip() for text in texts], dtype=np.bool_)
         with writer:
-            _embed_rest(loaded, writer, texts, f"embed items with {identity['teacher']}")
+            embed_rest(loaded, writer, texts, f"embed items with {identity['teacher']}")
         return writer.seal(empty=int(empty.sum()))
 
     def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
         store = self.embed_items(split, Path(path) / "embeddings", name)
         return {"items": len(store), "dim": store.dim, "empty": store.manifest.extra.get("empty", 0)}
 
-    def _prompt_hash(self) -> str | None:
+    def prompt_hash(self) -> str | None:
+        """Hash of the template, if it adds anything to the text."""
         return None if self.template == "{text}" else hashlib.sha256(self.template.encode()).hexdigest()[:16]
 
 
@@ -205,9 +206,16 @@ def _by_length(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDAr
         start += len(rows)
 
 
-def _embed_rest(loaded: LoadedEncoder, writer: EmbeddingsWriter, texts: Sequence[str], label: str) -> None:
+def embed_rest(
+    loaded: LoadedEncoder, writer: EmbeddingsWriter, texts: Sequence[str], label: str, unit: str = "items"
+) -> None:
+    """Embed those of the texts whose rows are not written yet.
+
+    Raises:
+        TeacherError: A vector is not finite.
+    """
     rest = np.flatnonzero(~writer.done)
-    with track(label, len(texts), "items", done=len(texts) - len(rest)) as progress:
+    with track(label, len(texts), unit, done=len(texts) - len(rest)) as progress:
         for rows, vectors in loaded.batches([texts[row] for row in rest.tolist()]):
             if not np.isfinite(vectors).all():
                 raise TeacherError(
@@ -235,7 +243,12 @@ def _catalogue(items: Catalogue | Dataset | Split) -> Catalogue:
     return items.items if isinstance(items, Dataset) else items
 
 
-def _texts(catalogue: Catalogue) -> Sequence[str]:
+def texts_of(catalogue: Catalogue) -> Sequence[str]:
+    """What there is to read of each item: its text, or its title.
+
+    Raises:
+        TeacherError: There is neither.
+    """
     texts = catalogue.texts or catalogue.titles
     if texts is None or not any(text.strip() for text in texts):
         raise TeacherError(

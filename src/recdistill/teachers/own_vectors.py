@@ -11,7 +11,7 @@ from ..data.dataset import Contexts, Split
 from ..data.sequences import Sequences
 from ..knowledge import EmbeddingsWriter, WeightsStore
 from ..models.base import VectorModel
-from ..models.neural import NeuralModel
+from ..models.stored import tensors_of
 from ..progress import track
 from .recommender import fingerprint_of
 
@@ -27,8 +27,8 @@ def leave_vectors(model: VectorModel, split: Split, path: str | Path, name: str)
     """Write two stores, ``weights`` and ``users``; what is there already is kept, what is begun goes on.
 
     ``weights`` hold the item vectors as ``items`` and, of a network, all parameters as ``model.NAME``, with which it
-    can be made again (:func:`recdistill.models.base.remade`). ``users`` holds the model's vector of each user at the
-    end of their training events, as float16; users without events have none.
+    can be made again (:func:`recdistill.models.stored.stored_model`). ``users`` holds the model's vector of each user
+    at the end of their training events, as float16; users without events have none.
 
     Args:
         model: Fitted.
@@ -39,16 +39,14 @@ def leave_vectors(model: VectorModel, split: Split, path: str | Path, name: str)
     Raises:
         KnowledgeError: A directory holds something else.
     """
-    fingerprint, items = fingerprint_of(model), model.item_vectors()
+    fingerprint = fingerprint_of(model)
     if not (Path(path) / "weights").exists():
-        tensors = {"items": items}
-        if isinstance(model, NeuralModel):
-            tensors |= {f"model.{key}": value for key, value in model.tensors().items()}
-        extra = {"model": model.described()}
+        extra, tensors = {"model": model.described()}, tensors_of(model)
         WeightsStore.write(Path(path) / "weights", name, fingerprint, split.fingerprint, tensors, extra=extra)
     writer = EmbeddingsWriter(
         Path(path) / "users", teacher=name, teacher_fingerprint=fingerprint, dataset_fingerprint=split.fingerprint,
-        rows=len(split.train), dim=items.shape[1], keyed_by="user", meaning="the user's vector after all their events",
+        rows=len(split.train), dim=model.item_vectors().shape[1], keyed_by="user",
+        meaning="the user's vector after all their training events",
     )  # fmt: skip
     rest = np.flatnonzero(~writer.done & (split.train.lengths > 0))
     if len(rest):

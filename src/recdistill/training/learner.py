@@ -150,7 +150,7 @@ class Learner:
             targets = Targets(batch.labels, batch.weights, rankings)
             loss, means = catalogue_loss(said.hidden, said.table, said.bias, targets, terms, negatives)
             values = dict(zip(on_scores, means, strict=True))
-        features = Features(self.model, said.table, batch, said.hidden, said.outputs)
+        features = Features(self.model, said.table, batch, said.hidden, rankings, said.outputs)
         for name, objective in active.items():
             if isinstance(objective, FeatureObjective):
                 term = objective.loss(features)
