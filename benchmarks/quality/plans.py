@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recdistill.errors import ConfigError, nearest
-from recdistill.models import FISM, HSTU, MF, LightGCN, ModelConfig
-from recdistill.objectives import OBJECTIVES, CrossEntropy, HardLabels
+from recdistill.models import FISM, HSTU, MF, LightGCN, ModelConfig, SASRec
+from recdistill.objectives import OBJECTIVES, CrossEntropy, HardLabels, SoftLabels
 from recdistill.objectives.base import ObjectiveConfig
+from recdistill.teachers import TextEncoder
 from recdistill.teachers.encoder import Encoder
 from recdistill.training import Training
 
@@ -107,6 +108,23 @@ _ORDERED = replace(
     teachers={"hstu": TrainedTeacher(HSTU(dim=128, dropout=0.4, max_length=50), _SAMPLED)},
 )
 
+_BEAUTY = Plan(
+    bench="amazon-beauty",
+    baselines=(),
+    teachers={
+        "sasrec": TrainedTeacher(
+            SASRec(dim=128, dropout=0.5, max_length=50, text="minilm"), _SAMPLED.replace(lr=1.5e-3)
+        ),
+        "fism": TrainedTeacher(
+            FISM(dim=256, dropout=0.6, max_length=50, text="minilm"), _SAMPLED.replace(lr=5e-3, weight_decay=0.1)
+        ),
+    },
+    encoders={"minilm": TextEncoder()},
+    student=FISM(dim=64, dropout=0.4, max_length=50, text="minilm"),
+    alone=Arm((CrossEntropy(),), _SAMPLED.replace(lr=1e-2, weight_decay=0.1)),
+    distilled=Arm((SoftLabels(temperature=1.0),), _SAMPLED.replace(lr=1e-2, weight_decay=0.1)),
+)
+
 _ALKDREC = Plan(
     bench="alkdrec-ml",
     baselines=("item-knn", "ease"),
@@ -120,6 +138,7 @@ PLANS: dict[str, Plan] = {
     "citeulike-topology": _CITEULIKE,
     "citeulike-rcekd": replace(_CITEULIKE, bench="citeulike-rcekd"),
     "citeulike-rcekd-ordered": _ORDERED,
+    "amazon-beauty": _BEAUTY,
     "alkdrec-ml": _ALKDREC,
     "alkdrec-games": replace(_ALKDREC, bench="alkdrec-games"),
 }

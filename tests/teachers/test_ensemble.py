@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import log_softmax
 
 from recdistill.data.dataset import Contexts
@@ -14,7 +15,7 @@ from recdistill.errors import ConfigError, TeacherError
 from recdistill.models import ItemKNN, Popularity, RankingModel
 from recdistill.models.base import Floats, ModelConfig
 from recdistill.teachers.ensemble import Ensemble
-from recdistill.teachers.fusion import Validation, best_temperature, search_weights
+from recdistill.teachers.fusion import Shortlist, Validation, best_temperature, search_weights
 from recdistill.testing import contexts_of, tiny_split
 
 SPLIT = tiny_split(n_users=80, n_items=30)
@@ -110,8 +111,33 @@ def test_several_targets_and_few_contexts() -> None:
     assert len(data.contexts) == 2
     assert data.rows.tolist() == [0, 0, 1, 1, 1]
     assert len(Validation.of(SPLIT.valid, 7, 1, hidden=True).contexts) == 7
-    weights = search_weights(data, [_tensor(Oracle(1, 1.0).score(data.contexts))], "ndcg@10")
-    assert weights == (1.0,)
+    short = Shortlist.of(data, lambda asked: [_tensor(Oracle(1, 1.0).score(asked))], 1)
+    assert search_weights(1, short.ndcg) == (1.0,)
+
+
+def test_the_short_lists_rank_targets_as_all_items_do() -> None:
+    """Against NDCG over the whole catalogue, with several targets in a context and more items than are kept."""
+    rng, n_items = np.random.default_rng(0), 700
+    histories = [rng.choice(n_items, 5, replace=False).tolist() for _ in range(40)]
+    wanted = [rng.choice(n_items, 3, replace=False).tolist() for _ in range(40)]
+    contexts = replace(contexts_of(histories), targets=Sequences.from_lists(wanted))
+    data = Validation.of(contexts, 40, 1, hidden=True)
+    logs = [torch.from_numpy(rng.normal(size=(40, n_items)).astype(np.float32)) for _ in range(3)]
+    for z in logs:
+        z[data.rows, data.targets] += 2.0
+    number = {tuple(row): place for place, row in enumerate(histories)}
+
+    def score(asked: Contexts) -> list[torch.Tensor]:
+        rows = [number[tuple(asked.history[at].tolist())] for at in range(len(asked))]
+        return [z[rows] for z in logs]
+
+    short = Shortlist.of(data, score, n_items * 20_000)
+    for weights in ((0.2, 0.3, 0.5), (0.0, 1.0, 0.0)):
+        fused = data.allowed(sum((w * z for w, z in zip(weights, logs, strict=True)), torch.zeros(())))
+        own = fused[data.rows, data.targets]
+        ahead = (fused[data.rows] > own[:, None]).sum(1).double()
+        wanted_ndcg = torch.where(ahead < 10, 1 / torch.log2(ahead + 2), 0.0).mean()
+        assert short.ndcg(weights) == pytest.approx(float(wanted_ndcg), abs=1e-6)
 
 
 def test_targets_seen_before_tell_nothing_where_the_history_is_hidden() -> None:

@@ -16,7 +16,7 @@ from ..data.dataset import Contexts
 from ..errors import ConfigError, TeacherError, nearest
 from ..files import read_json, write_json
 from ..models.base import Floats, ModelConfig, RankingModel
-from .fusion import Validation, best_temperature, search_weights
+from .fusion import Shortlist, Validation, best_likelihood, best_temperature, search_weights
 
 __all__ = ["Ensemble", "EnsembleConfig"]
 
@@ -36,7 +36,7 @@ class EnsembleConfig(ModelConfig):
 
     metric: Literal["ndcg@10", "likelihood"] = Field("ndcg@10", description="what the weights are chosen by")
     exclude_seen: bool = Field(True, description="items of the history cannot be recommended")
-    max_contexts: int = Field(4000, ge=1, description="validation contexts looked at, evenly spread")
+    max_contexts: int = Field(20_000, ge=1, description="validation contexts looked at, evenly spread")
 
 
 class Ensemble(RankingModel):
@@ -91,17 +91,30 @@ class Ensemble(RankingModel):
         """
         config = EnsembleConfig(**parameters)
         start = cls(members, config=config)
-        data = Validation.of(valid, config.max_contexts, start.n_items * len(members), config.exclude_seen)
-        raw = [torch.from_numpy(np.array(model.score(data.contexts), dtype=np.float32)) for model in members.values()]
-        temperatures = [best_temperature(data, _bounded(scores)) for scores in raw]
+        numbers = start.n_items * len(members)
+        some = Validation.of(valid, config.max_contexts, numbers, config.exclude_seen)
+        raw = start._asked(some.contexts)
+        temperatures = [best_temperature(some, _bounded(scores)) for scores in raw]
         logs = [_log_probabilities(scores, t) for scores, t in zip(raw, temperatures, strict=True)]
-        weights = search_weights(data, logs, config.metric)
+        if config.metric == "likelihood":
+            weights = search_weights(len(logs), lambda w: best_likelihood(some, logs, w))
+        else:
+
+            def ask(contexts: Contexts) -> list[Tensor]:
+                answers = zip(start._asked(contexts), temperatures, strict=True)
+                return [_log_probabilities(scores, t) for scores, t in answers]
+
+            every = Validation.of(valid, config.max_contexts, 0, config.exclude_seen)
+            weights = search_weights(len(logs), Shortlist.of(every, ask, numbers).ndcg)
         fused = sum((w * z for w, z in zip(weights, logs, strict=True)), torch.zeros(()))
-        return cls(members, weights, temperatures, best_temperature(data, fused), config)
+        return cls(members, weights, temperatures, best_temperature(some, fused), config)
+
+    def _asked(self, contexts: Contexts) -> list[Tensor]:
+        """Scores by each member: float32 ``[contexts, n_items]`` each."""
+        return [torch.from_numpy(np.array(m.score(contexts), dtype=np.float32)) for m in self.members.values()]
 
     def score(self, contexts: Contexts) -> Floats:
-        scores = [torch.from_numpy(np.array(m.score(contexts), dtype=np.float32)) for m in self.members.values()]
-        return np.asarray(self.fuse(scores).numpy(), dtype=np.float32)
+        return np.asarray(self.fuse(self._asked(contexts)).numpy(), dtype=np.float32)
 
     def fuse(self, scores: Sequence[Tensor]) -> Tensor:
         """Members' scores, float ``[n, n_items]`` each, to those of the ensemble, whose softmax is calibrated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,14 @@ from ..data.dataset import Contexts
 from ..errors import TeacherError
 from .ranking import hide
 
-__all__ = ["Validation", "best_temperature", "search_weights"]
+__all__ = ["Shortlist", "Validation", "best_likelihood", "best_temperature", "search_weights"]
 
 _NUMBERS = 1 << 26
-"""Scores of all members that are held at once: 256 MB."""
+"""Scores of all members that are held to find temperatures: 256 MB."""
+_BLOCK = 1 << 23
+"""Scores of all members that are held at a time to find the short lists: 32 MB."""
+_SHORT = 100
+"""Items of each member's list among which the best ten of a fusion are looked for."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class Validation:
         if not len(some):
             raise TeacherError("there are no validation targets to fit an ensemble to", hint="use another split")
         n = max(1, min(len(some), most, _NUMBERS // max(numbers, 1)))
-        chosen = contexts.take(some[np.linspace(0, len(some) - 1, n).astype(np.int64)])
+        return cls._of_all(contexts.take(some[np.linspace(0, len(some) - 1, n).astype(np.int64)]), hidden)
+
+    @classmethod
+    def _of_all(cls, chosen: Contexts, hidden: bool) -> Validation:
         rows = torch.from_numpy(chosen.targets.row_of_event())
         return cls(chosen, rows, torch.from_numpy(chosen.targets.items.astype(np.int64)), hidden)
 
@@ -63,13 +70,16 @@ class Validation:
         """Scores of the targets: float ``[targets]``."""
         return scores[self.rows, self.targets]
 
-    def ndcg(self, scores: Tensor) -> float:
-        """NDCG@10 of each target on its own, mean; ties count half."""
-        own = self.of_targets(scores)[:, None]
-        rivals = scores[self.rows] if len(self.rows) != len(scores) else scores
-        ahead = (rivals > own).sum(1) + ((rivals == own).sum(1) - 1) / 2
-        gain = 1 / torch.log2(ahead + 2)
-        return float(torch.where(ahead < 10, gain, 0.0).mean())
+    def blocks(self, numbers: int) -> Iterator[Validation]:
+        """Consecutive contexts, as many at a time as their scores may take memory.
+
+        Args:
+            numbers: Scores of one context.
+        """
+        step = max(1, _BLOCK // max(numbers, 1))
+        for start in range(0, len(self.contexts), step):
+            rows = np.arange(start, min(start + step, len(self.contexts)))
+            yield self._of_all(self.contexts.take(rows), self.hidden)
 
     def likelihood(self, scores: Tensor, temperature: float) -> float:
         """Mean log-probability of the targets under ``softmax(scores / temperature)``."""
@@ -89,23 +99,69 @@ def best_temperature(data: Validation, scores: Tensor) -> float:
     return math.exp(log_t)
 
 
-def search_weights(data: Validation, logs: Sequence[Tensor], metric: str) -> tuple[float, ...]:
-    """Weights on the simplex that serve the validation targets best: the best corner or centre, then coordinate steps.
+@dataclass(frozen=True)
+class Shortlist:
+    """The items that could be among the best ten of any fusion, with what each member says about them.
+
+    An item far down in the list of every member is in no fused list's first places, so that those above it are enough.
+
+    Attributes:
+        own: float ``[members, targets]``, log-probabilities of the targets.
+        rivals: float ``[members, targets, any]``, those of the other items; -inf for none.
+    """
+
+    own: Tensor
+    rivals: Tensor
+
+    @classmethod
+    def of(cls, data: Validation, score: Callable[[Contexts], Sequence[Tensor]], numbers: int) -> Shortlist:
+        """Ask the members about all contexts of ``data``, block by block.
+
+        Args:
+            data: Contexts and targets.
+            score: Log-probabilities by each member, float ``[contexts, n_items]`` each.
+            numbers: Scores of one context by all members.
+        """
+        parts = [cls._of_block(block, score(block.contexts)) for block in data.blocks(numbers)]
+        return cls(torch.cat([own for own, _ in parts], dim=1), torch.cat([rivals for _, rivals in parts], dim=1))
+
+    @staticmethod
+    def _of_block(data: Validation, logs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        allowed = [data.allowed(z) for z in logs]
+        best = [z.topk(min(_SHORT, z.shape[1]), dim=1).indices for z in allowed]
+        items = torch.cat(best, dim=1).sort(dim=1).values[data.rows]
+        none = items == data.targets[:, None]
+        none[:, 1:] |= items[:, 1:] == items[:, :-1]
+        rivals = [z[data.rows[:, None], items].masked_fill_(none, -torch.inf) for z in allowed]
+        return torch.stack([data.of_targets(z) for z in allowed]), torch.stack(rivals)
+
+    def ndcg(self, weights: Sequence[float]) -> float:
+        """NDCG@10 of each target on its own under these weights, mean; ties count half."""
+        some = [m for m, weight in enumerate(weights) if weight > 0]
+        own, rivals = (sum((weights[m] * z[m] for m in some), torch.zeros(())) for z in (self.own, self.rivals))
+        ahead = (rivals > own[:, None]).sum(1) + (rivals == own[:, None]).sum(1) / 2
+        return float(torch.where(ahead < 10, 1 / torch.log2(ahead + 2), 0.0).mean())
+
+
+def best_likelihood(data: Validation, logs: Sequence[Tensor], weights: Sequence[float]) -> float:
+    """Mean log-probability of the targets under a fusion at its best temperature.
 
     Args:
         data: Contexts and targets.
-        logs: Log-probabilities by each member, float ``[contexts, n_items]``.
-        metric: ``ndcg@10`` or ``likelihood`` (at the best temperature).
+        logs: Log-probabilities by each member, float ``[contexts, n_items]`` each.
+        weights: Of each member.
     """
-    allowed = [data.allowed(z) for z in logs]
+    fused = sum((w * data.allowed(z) for w, z in zip(weights, logs, strict=True) if w > 0), torch.zeros(()))
+    return _maximum(lambda x: data.likelihood(fused, math.exp(x)), -3.0, 3.0)
 
-    def value(weights: tuple[float, ...]) -> float:
-        fused = sum((w * z for w, z in zip(weights, allowed, strict=True) if w > 0), torch.zeros(()))
-        if metric == "ndcg@10":
-            return data.ndcg(fused)
-        return _maximum(lambda x: data.likelihood(fused, math.exp(x)), -3.0, 3.0)
 
-    n = len(logs)
+def search_weights(n: int, value: Callable[[tuple[float, ...]], float]) -> tuple[float, ...]:
+    """Weights on the simplex with the greatest value: from the best corner or the centre, coordinate steps.
+
+    Args:
+        n: Members.
+        value: Of weights that sum to 1.
+    """
     starts = [tuple(float(i == m) for i in range(n)) for m in range(n)] + [(1 / n,) * n]
     known = {weights: value(weights) for weights in starts}
     best = max(known, key=lambda weights: known[weights])
