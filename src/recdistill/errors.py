@@ -10,6 +10,8 @@
     ├── TrainingError               training that cannot go on: a loss that is NaN, a checkpoint that does not fit
     ├── BundleError                 a bundle that is truncated, tampered with or of another version
     ├── RunError                    a run directory that holds other results, a stage that cannot be resumed
+    ├── ServerError                 a server that does not answer, or refuses a request
+    ├── StoreError                  an event store that cannot be read or written just now
     └── MissingExtraError           an optional dependency is not installed (also an ImportError)
 
 A message says what was wrong, where (file, row, key), and the next thing to do.
@@ -28,6 +30,8 @@ __all__ = [
     "MissingExtraError",
     "RecdistillError",
     "RunError",
+    "ServerError",
+    "StoreError",
     "TeacherError",
     "TrainingError",
     "nearest",
@@ -89,6 +93,25 @@ class BundleError(RecdistillError):
 
 class RunError(RecdistillError):
     """A run directory or a stage that cannot be used."""
+
+
+class ServerError(RecdistillError):
+    """A server that does not answer, or refuses a request.
+
+    Args:
+        what: What it said.
+        status: The status of its answer; 0 if there was none.
+        where: The request.
+        hint: The next thing to do.
+    """
+
+    def __init__(self, what: str, *, status: int = 0, where: object = None, hint: str | None = None) -> None:
+        self.status = status
+        super().__init__(what, where=where, hint=hint)
+
+
+class StoreError(RecdistillError):
+    """An event store that cannot be used just now; whatever was not acknowledged can be sent again."""
 
 
 class MissingExtraError(RecdistillError, ImportError):

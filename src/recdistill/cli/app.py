@@ -23,6 +23,8 @@ COMMANDS = {
     "evaluate": "Work",
     "report": "Use",
     "recommend": "Use",
+    "serve": "Serve",
+    "deploy": "Serve",
     "components": "Use",
 }
 """Name of each command, which is also its module and function, and the panel of the help it stands in."""

@@ -1,0 +1,118 @@
+"""The bundles that answer now, and their replacement while requests are running."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import RecdistillError
+from ..bundle import Bundle
+from ..deployment import Deployment, Home, Variant
+
+if TYPE_CHECKING:
+    from .meters import Meters
+
+__all__ = ["Live", "Serving"]
+
+log = logging.getLogger("recdistill.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A deployment with its bundles open. A request holds on to one from its beginning to its end.
+
+    Attributes:
+        deployment: Which bundles, with which shares.
+        bundles: By name of the variant.
+    """
+
+    deployment: Deployment
+    bundles: Mapping[str, Bundle]
+
+    @property
+    def main(self) -> Bundle:
+        """That of the first variant."""
+        return self.bundles[self.deployment.variants[0].name]
+
+    def answering(self, who: str | None) -> tuple[Variant, Bundle]:
+        """The variant that answers somebody, and its bundle."""
+        variant = self.deployment.variant_of(who)
+        return variant, self.bundles[variant.name]
+
+
+class Live:
+    """Keeps what is served in step with a home.
+
+    A new deployment is opened, checked and warmed up beside the old one, in a thread of its own; then one assignment
+    puts it in place. What cannot be opened is refused and the old one stays. The old bundles go when the last request
+    that holds them has been answered.
+
+    Args:
+        home: What to serve.
+        meters: Count the changes.
+
+    Attributes:
+        now: What is served.
+        refused: Why the newest deployment is not served, or "".
+
+    Raises:
+        RecdistillError: There is nothing that could be served.
+    """
+
+    def __init__(self, home: Home, meters: Meters) -> None:
+        self._home, self._meters = home, meters
+        self._stamp = home.stamp()
+        self._identities: dict[Path, tuple[object, Bundle]] = {}
+        self.refused = ""
+        self.now = self._opened()
+        meters.deployment.set(self.now.deployment.number)
+
+    async def watch(self, every: float) -> None:
+        """Look for a new deployment every so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(every)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> bool:
+        """Serve the deployment that is to be served, if it is another one; whether it was."""
+        stamp = self._home.stamp()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            new = self._opened()
+        except RecdistillError as error:
+            self.refused = str(error)
+            self._meters.swaps.labels("refused").inc()
+            log.error("the new deployment is refused, the old one stays", extra={"fields": {"reason": self.refused}})
+            return False
+        self.now, self.refused = new, ""
+        self._meters.swaps.labels("done").inc()
+        self._meters.deployment.set(new.deployment.number)
+        facts = {"deployment": new.deployment.number, "variants": [v.name for v in new.deployment.variants]}
+        log.info("another deployment is served", extra={"fields": facts | {"reason": new.deployment.reason}})
+        return True
+
+    def _opened(self) -> Serving:
+        deployment = self._home.current()
+        found = {}
+        for variant in deployment.variants:
+            path = variant.bundle.resolve()
+            identity = self._home.identity(path)
+            known = self._identities.get(path)
+            found[path] = known if known is not None and known[0] == identity else (identity, _warm(Bundle.open(path)))
+        self._identities = found
+        return Serving(deployment, {v.name: found[v.bundle.resolve()][1] for v in deployment.variants})
+
+
+def _warm(bundle: Bundle) -> Bundle:
+    """Ask once, so that no user waits for what is made at the first question."""
+    for history in (np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)):
+        bundle.recommend_indices(history)
+    return bundle

@@ -1,0 +1,54 @@
+"""Which status and which words an exception becomes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from ...errors import RecdistillError, StoreError
+
+__all__ = ["Said", "said"]
+
+log = logging.getLogger("recdistill.server")
+
+
+class Said(NamedTuple):
+    """What the client is told."""
+
+    status: int
+    what: str
+    headers: Mapping[str, str]
+
+
+def said(error: Exception, request: str) -> Said:
+    """What a client is told about an exception; what is ours to put right goes into the log, and only there.
+
+    Args:
+        error: What happened.
+        request: Id of the request, for the log.
+    """
+    if isinstance(error, HTTPException):
+        return Said(error.status_code, error.detail, error.headers or {})
+    if isinstance(error, ValidationError | RequestValidationError):
+        return Said(422, _one_line(error), {})
+    if isinstance(error, StoreError):
+        log.error("the event store failed", extra={"fields": {"request": request, "reason": str(error)}})
+        return Said(503, "the event store does not answer just now; try again", {"retry-after": "5"})
+    if isinstance(error, RecdistillError):
+        return Said(400, str(error), {})
+    log.error("a request failed", exc_info=error, extra={"fields": {"request": request}})
+    return Said(500, "something went wrong here; the log says more under this request's id", {})
+
+
+def _one_line(error: ValidationError | RequestValidationError) -> str:
+    """The first thing that is wrong with a question, and where."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else error.errors(
+        include_url=False, include_input=False, include_context=False
+    )[0]  # fmt: skip
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
