@@ -16,7 +16,7 @@ from recdistill.models.ease import EASE
 from recdistill.models.mf import MF
 from recdistill.models.popularity import Popularity
 from recdistill.models.sasrec import SASRec
-from recdistill.serving import Bundle
+from recdistill.serving import Asked, Bundle, Diversity, Items, write_archive
 from tests.synthetic import contexts_of, tiny_split
 
 SPLIT = tiny_split(n_users=50, n_items=300)
@@ -46,6 +46,33 @@ def test_recommendations_are_the_best_scores_without_history_and_denied(name: st
     np.testing.assert_allclose([r.score for r in got], scores[expected], rtol=1e-4, atol=1e-5)
     assert not {r.item for r in got} & {"i3", "i7", "i9", "i11"}
     assert all(r.title == f"Item {r.item[1:]}" for r in got)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_several_questions_together_are_answered_as_each_alone(name: str, paths: dict[str, Path]) -> None:
+    bundle = Bundle.open(paths[name])
+    pairs = Diversity(per_category=2, pool=30)
+    asked = [
+        Asked(np.array([3, 7, 9]), 12),
+        Asked(np.zeros(0, dtype=np.int64), 5),
+        Asked(np.array([5]), 4, exclude_history=False, deny=np.array([1, 2])),
+        Asked(np.array([8, 9]), 300, where=Items("i1", "i9", "i20"), diversity=pairs),
+    ]
+    together = bundle.recommend_each(asked)
+    for one, (items, scores) in zip(asked, together, strict=True):
+        alone = bundle.recommend_indices(
+            one.history, one.n, exclude_history=one.exclude_history, deny=one.deny,
+            where=one.where, diversity=one.diversity,
+        )  # fmt: skip
+        assert items.tolist() == alone[0].tolist()
+        np.testing.assert_allclose(scores, alone[1], rtol=1e-4, atol=1e-5)
+    assert bundle.recommend_each([]) == []
+
+
+def test_the_fingerprint_is_of_the_content(paths: dict[str, Path], path: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(path)
+    assert Bundle.open(write_archive(path, tmp_path / "one.bundle")).fingerprint == bundle.fingerprint
+    assert Bundle.open(paths["mf"]).fingerprint != bundle.fingerprint
 
 
 def test_the_history_may_come_back_if_asked(paths: dict[str, Path]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 _PLACES = {
     "AllOf": "filters",
     "AnyOf": "filters",
+    "Asked": "bundle",
     "Attribute": "filters",
     "Bundle": "bundle",
     "Category": "filters",
@@ -26,6 +27,7 @@ _PLACES = {
 __all__ = [
     "AllOf",
     "AnyOf",
+    "Asked",
     "Attribute",
     "Bundle",
     "Category",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.dataset import Contexts
+from ..data.sequences import Sequences
 from ..errors import BundleError
 from .catalogue import StoredItems, read_items, resolve
 from .diversity import Diversity
@@ -24,7 +26,7 @@ from .search import TextIndex
 from .shelf import RuleFunction, Shelf
 from .tables import Found, Wanted
 
-__all__ = ["Bundle", "Recommendation"]
+__all__ = ["Asked", "Bundle", "Recommendation"]
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -37,6 +39,34 @@ class Recommendation:
     item: str
     title: str
     score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A question, with indices into the catalogue; see :meth:`Bundle.recommend`.
+
+    Attributes:
+        history: int64 ``[any]``, oldest first; empty: the popular items.
+        n: Items, at most.
+        exclude_history: Leave out what is in the history.
+        deny: int64 ``[any]``, items that must not come.
+        where: Which items may come.
+        diversity: How the list is made more varied.
+    """
+
+    history: Indices
+    n: int = 10
+    exclude_history: bool = True
+    deny: Indices | None = None
+    where: Filter | None = None
+    diversity: Diversity | None = None
+
+    @property
+    def hidden(self) -> Indices | None:
+        """Items that must not come: int64 ``[any]``."""
+        parts = (self.history if self.exclude_history else None, self.deny)
+        hidden = [part for part in parts if part is not None and len(part)]
+        return np.concatenate(hidden) if hidden else None
 
 
 class Bundle:
@@ -97,6 +127,11 @@ class Bundle:
         return sum(self.place.sizes.values())
 
     @cached_property
+    def fingerprint(self) -> str:
+        """Hash over the manifest, which holds the checksum of every file: 16 hex digits."""
+        return hashlib.sha256(self.place.read("manifest.json")).hexdigest()[:16]
+
+    @cached_property
     def card(self) -> dict[str, Any]:
         """The model card."""
         card: dict[str, Any] = json.loads(bytes(self.place.read("card.json")))
@@ -141,14 +176,33 @@ class Bundle:
         diversity: Diversity | None = None,
     ) -> Found:
         """The same with indices into the catalogue: items int64 ``[m]`` and scores float32 ``[m]``, best first."""
-        hidden = [part for part in (history if exclude_history else None, deny) if part is not None and len(part)]
+        asked = Asked(history, n, exclude_history, deny, where, diversity)
+        if len(history):
+            return self._answer(partial(self._scorer.best, history), n, asked.hidden, where, diversity)
+        return self._answer(self._most_popular, n, asked.hidden, where, diversity)
 
-        def best(wanted: Wanted) -> Found:
-            if len(history):
-                return self._scorer.best(history, wanted)
-            return wanted.best(self.popularity.astype(np.float32))
+    def recommend_each(self, asked: Sequence[Asked]) -> list[Found]:
+        """Answers to several questions, as :meth:`recommend_indices` gives them; context vectors are made together.
 
-        return self._answer(best, n, np.concatenate(hidden) if hidden else None, where, diversity)
+        Raises:
+            ConfigError: A filter names what does not exist.
+        """
+        known = [one for one in asked if len(one.history)]
+        together: Iterator[Found] = iter(())
+        wanted = [self._wanted(one.n, one.hidden, one.where, one.diversity) for one in asked]
+        if known:
+            lengths = np.cumsum([0, *(len(one.history) for one in known)])
+            histories = Sequences(lengths, np.concatenate([one.history for one in known]).astype(np.int32))
+            rows = [row for one, row in zip(asked, wanted, strict=True) if len(one.history)]
+            together = iter(self._scorer.best_each(histories, rows))
+        found = [
+            next(together) if len(one.history) else self._most_popular(row)
+            for one, row in zip(asked, wanted, strict=True)
+        ]
+        return [self._varied(pool, one.n, one.diversity) for one, pool in zip(asked, found, strict=True)]
+
+    def _most_popular(self, wanted: Wanted) -> Found:
+        return wanted.best(self.popularity.astype(np.float32))
 
     def similar(
         self, item: str, n: int = 10, *, where: Filter | None = None, diversity: Diversity | None = None
@@ -241,10 +295,17 @@ class Bundle:
         diversity: Diversity | None,
     ) -> Found:
         """The best items that a filter lets through, made more varied."""
+        return self._varied(best(self._wanted(n, hidden, where, diversity)), n, diversity)
+
+    def _wanted(self, n: int, hidden: Indices | None, where: Filter | None, diversity: Diversity | None) -> Wanted:
+        """What a scorer is asked for: the list, or the pool that it is chosen from."""
         allowed = None if where is None else self.shelf.mask(where)
+        return Wanted(n if diversity is None else max(diversity.pool, n), allowed, hidden)
+
+    def _varied(self, found: Found, n: int, diversity: Diversity | None) -> Found:
         if diversity is None:
-            return best(Wanted(n, allowed, hidden))
-        items, scores = best(Wanted(max(diversity.pool, n), allowed, hidden))
+            return found
+        items, scores = found
         categories = None
         if diversity.per_category is not None and self.items.categories is not None:
             categories = [self.items.categories[at] for at in items.tolist()]

@@ -52,23 +52,34 @@ class Client:
         self._headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
 
     def recommend(
-        self, history: Sequence[str] | None = None, n: int = 10, *, user: str | None = None, deny: Iterable[str] = ()
+        self, history: Sequence[str] | None = None, n: int = 10, *, user: str | None = None, **more: Any
     ) -> list[Recommendation]:
-        """Items for a history of item ids, oldest first, or for a user whose events the server knows."""
-        return _listed(self.post("/v1/recommend", {"history": history, "user": user, "n": n, "deny": list(deny)}))
+        """Items for a history of item ids, oldest first, or for a user whose events the server knows.
+
+        Args:
+            history: Item ids; None: what the server knows of the user.
+            n: How many, at most.
+            user: Decides which variant answers.
+            more: ``deny``, ``exclude_history``, ``where`` and ``diversity``, as ``/docs`` describes them.
+        """
+        return _listed(self.post("/v1/recommend", {"history": history, "user": user, "n": n, **more}))
 
     def recommend_many(self, histories: Sequence[Sequence[str]], n: int = 10) -> list[list[Recommendation]]:
         """Items for each of many histories."""
         asked = {"requests": [{"history": list(history), "n": n} for history in histories]}
         return [_listed(answer) for answer in self.post("/v1/recommend/batch", asked)["answers"]]
 
-    def similar(self, item: str, n: int = 10) -> list[Recommendation]:
-        """Items like one."""
-        return _listed(self.post("/v1/similar", {"item": item, "n": n}))
+    def similar(self, item: str, n: int = 10, **more: Any) -> list[Recommendation]:
+        """Items like one; ``more``: ``where`` and ``diversity``."""
+        return _listed(self.post("/v1/similar", {"item": item, "n": n, **more}))
 
-    def popular(self, n: int = 10) -> list[Recommendation]:
-        """What many use."""
-        return _listed(self.post("/v1/popular", {"n": n}))
+    def popular(self, n: int = 10, **more: Any) -> list[Recommendation]:
+        """What many use; ``more``: ``trending``, ``where`` and ``diversity``."""
+        return _listed(self.post("/v1/popular", {"n": n, **more}))
+
+    def search(self, text: str, n: int = 10, **more: Any) -> list[Recommendation]:
+        """Items by words of their title or categories; ``more``: ``where``."""
+        return _listed(self.post("/v1/search", {"text": text, "n": n, **more}))
 
     def feedback(self, events: Iterable[Mapping[str, Any]]) -> int:
         """Store events, each with ``user`` and ``item``, and ``type``, ``time``, ``value`` or ``id`` as you like.

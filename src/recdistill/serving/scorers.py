@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,11 @@ class Scorer(ABC):
     def best(self, history: Indices, wanted: Wanted) -> Found:
         """The items with the highest scores, and these, best first."""
         return wanted.best(self(history))
+
+    def best_each(self, histories: Sequences, wanted: Sequence[Wanted]) -> list[Found]:
+        """The same for each of at least one history."""
+        rows = range(len(histories))
+        return [self.best(histories[row].astype(np.int64), one) for row, one in zip(rows, wanted, strict=True)]
 
     def similar(self, item: int, wanted: Wanted) -> Found:
         """The items most alike to one of them."""
@@ -75,6 +80,9 @@ class VectorScorer(Scorer):
 
     def best(self, history: Indices, wanted: Wanted) -> Found:
         return self.table.best(self.context(history), wanted, self.bias)
+
+    def best_each(self, histories: Sequences, wanted: Sequence[Wanted]) -> list[Found]:
+        return self.table.best_each(self.contexts(histories), wanted, self.bias)
 
     def similar(self, item: int, wanted: Wanted) -> Found:
         """By the cosine of the item vectors."""

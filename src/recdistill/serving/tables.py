@@ -11,6 +11,7 @@ Files of a table, each with a prefix for tables beside the main one (``seen_``):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -117,6 +118,10 @@ class Table(ABC):
             scores += bias
         return wanted.best(scores)
 
+    def best_each(self, queries: Floats, wanted: Sequence[Wanted], bias: Floats | None = None) -> list[Found]:
+        """The same for each of float32 ``[n, dim]``."""
+        return [self.best(query, one, bias) for query, one in zip(queries, wanted, strict=True)]
+
     def most_similar(self, item: int, wanted: Wanted) -> Found:
         """The items with the highest cosine with one of them."""
         return wanted.best(self.similar(item))
@@ -143,6 +148,12 @@ class DenseTable(Table):
 
     def batch(self, queries: Floats) -> Floats:
         return queries @ self.vectors.T
+
+    def best_each(self, queries: Floats, wanted: Sequence[Wanted], bias: Floats | None = None) -> list[Found]:
+        scores = self.batch(queries)  # one product of matrices: what is in the cache is used for every query
+        if bias is not None:
+            scores += bias
+        return [one.best(row) for one, row in zip(wanted, scores, strict=True)]
 
     def similar(self, item: int) -> Floats:
         cosine: Floats = self.scores(self.vectors[item]) * (self._inverse * self._inverse[item])

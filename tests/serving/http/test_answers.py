@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recdistill.serving import Bundle
+from recdistill.serving import Bundle, Diversity
+from recdistill.serving.deployment import Home
 from tests.serving.http.ask import ask, post
 from tests.serving.http.conftest import Start
 
@@ -46,13 +47,49 @@ def test_similar_and_popular_and_items(start: Start, bundles: dict[str, Path]) -
     assert post(url, "/v1/similar", {"item": "x"}).status == 404
     popular = post(url, "/v1/popular", {"n": 3}).json["items"]
     assert [row["item"] for row in popular] == [row.item for row in bundle.recommend([], 3)]
-    told = post(url, "/v1/items", {"items": ["i5", "x"]}).json
+    told = post(url, "/v1/items/batch", {"items": ["i5", "x"]}).json
     assert told["unknown"] == ["x"]
     assert told["items"][0] == {
         "item": "i5", "title": "Item 5",
         "categories": list(bundle.items.categories[5]) if bundle.items.categories else [],
         "popularity": int(bundle.popularity[5]),
     }  # fmt: skip
+
+    assert ask(url, "GET", "/v1/items/i5").json == told["items"][0]
+    assert ask(url, "GET", "/v1/items/a/b%2Fc").status == 404
+
+
+def test_search(start: Start, bundles: dict[str, Path]) -> None:
+    bundle, url = Bundle.open(bundles["sasrec"]), start()
+    found = post(url, "/v1/search", {"text": "item 17", "n": 4}).json["items"]
+    assert [row["item"] for row in found] == [row.item for row in bundle.search("item 17", 4)]
+    both = post(url, "/v1/search/batch", {"requests": [{"text": "item 17", "n": 4}, {"text": "nothing"}]}).json
+    assert [answer["items"] for answer in both["answers"]] == [found, []]
+
+
+def test_filters_and_variety(start: Start, bundles: dict[str, Path]) -> None:
+    bundle, url = Bundle.open(bundles["sasrec"]), start()
+    only = {"where": {"items": ["i5", "i6", "i7"]}}
+    for path, more in (
+        ("recommend", {"history": ["i5"]}), ("similar", {"item": "i5"}), ("popular", {}), ("search", {"text": "item"}),
+    ):  # fmt: skip
+        got = post(url, f"/v1/{path}", only | more).json["items"]
+        assert {row["item"] for row in got} <= {"i5", "i6", "i7"}
+        assert got
+    varied = post(url, "/v1/recommend", {"history": ["i5"], "diversity": {"weight": 0.9}}).json["items"]
+    expected = bundle.recommend(["i5"], diversity=Diversity(0.9))
+    assert [row["item"] for row in varied] == [row.item for row in expected]
+    for where in ({}, {"nothing": 1}, {"category": ["no such"]}, {"attribute": "x"}, {"all": [{"any": 1}]}):
+        assert post(url, "/v1/recommend", {"where": where}).status == 422
+    assert post(url, "/v1/recommend", {"diversity": {"weight": 2}}).status == 422
+
+
+def test_trends_need_time(start: Start, home: Home, bundles: dict[str, Path]) -> None:
+    bundle, got = Bundle.open(bundles["sasrec"]), post(start(), "/v1/popular", {"trending": True})
+    if bundle.shelf.trend is None:
+        assert got.status == 409
+    else:
+        assert [row["item"] for row in got.json["items"]] == [row.item for row in bundle.popular(trending=True)]
 
 
 def test_a_user_is_answered_from_their_first_event_on(start: Start) -> None:
@@ -135,7 +172,8 @@ def test_every_answer_has_the_documented_form(start: Start) -> None:
                         got.text,
                     )  # items of the examples need not be there
             else:
-                assert ask(url, "GET", path.replace("{model}", "recommend")).status == 200
+                place = path.replace("{model}", "recommend").replace("{item}", "i1")
+                assert ask(url, "GET", place).status == 200, path
 
 
 def test_metrics_count_requests_by_route(start: Start) -> None:

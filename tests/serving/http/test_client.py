@@ -20,6 +20,7 @@ def test_every_question(start: Start) -> None:
         assert [row.item for row in shop.recommend_many([["i3"], []], 4)[0]] == [row.item for row in best]
         assert shop.recommend(["i3"], 4, deny=[best[0].item])[0] == best[1]
         assert shop.recommend(user="nobody", n=2) == shop.popular(2)
+        assert shop.search("item 7", 1)[0].title == "Item 7"
         assert best[0].item != shop.similar(best[0].item, 1)[0].item
         events = [{"user": "u", "item": "i3"}, {"user": "u", "item": "i4", "id": "mine"}]
         assert shop.feedback(events) == 2

@@ -217,8 +217,7 @@ def test_what_goes_wrong_inside_is_told_to_the_log_only(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(Bundle, "recommend_indices", broken)
-    monkeypatch.setattr(Bundle, "score", broken)
+    monkeypatch.setattr(Bundle, "recommend_each", broken)
     for path, asked in (("/v1/recommend", b"{}"), ("/v1/recommend/batch", b'{"requests": [{}, {}]}')):
         got = post(url, path, asked)
         assert got.status == 500

@@ -127,8 +127,10 @@ def _quick(service: Service) -> dict[str, Quick]:
             "similar": Quick(schemas.Similar, one, service.similar, "Items like one"),
             "similar/batch": Quick(schemas.SimilarMany, many, service.similar_many, "Like each of many"),
             "popular": Quick(schemas.Popular, one, service.popular, "What many use"),
+            "search": Quick(schemas.Search, one, service.search, "Items by words of their title or categories"),
+            "search/batch": Quick(schemas.SearchMany, many, service.search_many, "By each of many texts"),
             "feedback": Quick(schemas.Events, schemas.Stored, service.store, "Store what users did, each event once"),
-            "items": Quick(schemas.Ids, schemas.Items, service.items, "What is known about items"),
+            "items/batch": Quick(schemas.Ids, schemas.Items, service.items, "What is known about many items"),
         }.items()
     }
 
@@ -147,6 +149,10 @@ def _document(app: FastAPI, path: str, route: Quick) -> None:
 
 
 def _state(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/items/{item:path}", response_model=schemas.Item, tags=["v1"], summary="One item", operation_id="item")
+    async def item(item: str) -> Response:
+        return _json(service.item(item))
+
     @app.get("/v1/card", response_model=schemas.Card, tags=["v1"], summary="What is served", operation_id="card")
     async def card() -> Response:
         return _json(service.card())
@@ -167,7 +173,7 @@ def _protocol(app: FastAPI, service: Service) -> None:
     tags: list[Any] = ["Open Inference Protocol v2"]
 
     def version() -> str:
-        return service.live.now.main.manifest.fingerprints.get("config", "")
+        return service.live.now.main.fingerprint
 
     def check(model: str) -> None:
         if model != infer.MODEL:

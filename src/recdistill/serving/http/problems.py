@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from ...errors import RecdistillError, StoreError
+from ...errors import BundleError, ConfigError, RecdistillError, StoreError
 
 __all__ = ["Said", "said"]
 
@@ -40,7 +40,8 @@ def said(error: Exception, request: str) -> Said:
         log.error("the event store failed", extra={"fields": {"request": request, "reason": str(error)}})
         return Said(503, "the event store does not answer just now; try again", {"retry-after": "5"})
     if isinstance(error, RecdistillError):
-        return Said(400, str(error), {})
+        status = 409 if isinstance(error, BundleError) else 422 if isinstance(error, ConfigError) else 400
+        return Said(status, str(error), {})
     log.error("a request failed", exc_info=error, extra={"fields": {"request": request}})
     return Said(500, "something went wrong here; the log says more under this request's id", {})
 

@@ -26,6 +26,7 @@ __all__ = [
     "Similar",
     "SimilarMany",
     "Stored",
+    "Varied",
 ]
 
 BATCH = 1_000
@@ -51,6 +52,20 @@ def _example(*examples: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra={"examples": list(examples)})
 
 
+class Varied(_In):
+    """How a list is made more varied."""
+
+    weight: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.0
+    per_category: Annotated[int, Field(ge=1)] | None = None
+    pool: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
+Where = Annotated[
+    dict[str, Any] | None,
+    Field(description='which items may come, such as {"category": ["Comedy"]} or {"not": {"items": ["1"]}}'),
+]
+
+
 class Recommend(_In):
     """For whom: a history, or a user whose history the event store knows; nobody: what is popular."""
 
@@ -61,6 +76,8 @@ class Recommend(_In):
     n: Count = 10
     exclude_history: bool = Field(True, description="leave out what is in the history")
     deny: Annotated[list[Id], Field(max_length=LONGEST)] = Field([], description="items that must not come")
+    where: Where = None
+    diversity: Varied | None = None
 
 
 class RecommendMany(_In):
@@ -78,6 +95,8 @@ class Similar(_In):
 
     item: Id
     n: Count = 10
+    where: Where = None
+    diversity: Varied | None = None
 
 
 class SimilarMany(_In):
@@ -94,6 +113,9 @@ class Popular(_In):
     model_config = _example({"n": 5})
 
     n: Count = 10
+    trending: bool = Field(False, description="recent events weigh more")
+    where: Where = None
+    diversity: Varied | None = None
 
 
 class Search(_In):
@@ -103,6 +125,7 @@ class Search(_In):
 
     text: Annotated[str, StringConstraints(max_length=500)]
     n: Count = 10
+    where: Where = None
 
 
 class SearchMany(_In):

@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from starlette.exceptions import HTTPException
 
-from ...data.dataset import Contexts
-from ...data.sequences import Sequences
-from ...errors import BundleError, StoreError
-from ..bundle import Bundle
+from ...errors import StoreError
+from ..bundle import Asked, Bundle, Recommendation
 from ..deployment import Variant
+from ..diversity import Diversity
 from ..feedback import Event, EventStore, Writer
-from ..topk import top_k
+from ..filters import Filter, parse_filter
 from . import schemas
 from .batching import Batcher
 from .live import Live, Serving
@@ -33,6 +32,7 @@ __all__ = ["Service"]
 log = logging.getLogger("recdistill.server")
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 Plain = dict[str, Any]
 _REMEMBERED = 200
 """Newest events of a user that make their history."""
@@ -124,26 +124,36 @@ class Service:
 
     def _similar(self, serving: Serving, question: schemas.Similar) -> Plain:
         bundle = serving.main
-        if (at := find(bundle, question.item)) is None:
+        place = int(bundle.items.find([question.item])[0])
+        if place < 0:
             raise HTTPException(404, f"item {question.item!r} is not in the catalogue")
-        try:
-            found = bundle.similar(bundle.items.ids[at], question.n)
-        except BundleError as error:
-            raise HTTPException(409, str(error)) from None
-        rows = [{"item": row.item, "title": row.title, "score": row.score} for row in found]
-        return {
-            "items": rows,
-            "variant": serving.deployment.variants[0].name,
-            "bundle": _fingerprint(bundle),
-            "unknown": [],
-        }
+        found = bundle.similar(
+            question.item, question.n, where=_filter(question.where), diversity=_varied(question.diversity)
+        )
+        return _listed(serving, found)
 
     async def popular(self, question: schemas.Popular) -> Plain:
         """What many use."""
         serving = self.live.now
-        name, bundle = serving.deployment.variants[0].name, serving.main
-        items, scores = bundle.recommend_indices(np.zeros(0, dtype=np.int64), question.n)
-        return _answer(bundle, items, scores, name, [])
+        where, diversity = _filter(question.where), _varied(question.diversity)
+        found = serving.main.popular(question.n, trending=question.trending, where=where, diversity=diversity)
+        return _listed(serving, found)
+
+    async def search(self, question: schemas.Search) -> Plain:
+        """Items whose title or categories hold words of a text."""
+        return self._search(self.live.now, question)
+
+    async def search_many(self, questions: schemas.SearchMany) -> Plain:
+        """The same for each of several texts."""
+        serving = self.live.now
+
+        def work() -> list[Plain]:
+            return [self._search(serving, question) for question in questions.requests]
+
+        return {"answers": await asyncio.to_thread(work)}
+
+    def _search(self, serving: Serving, question: schemas.Search) -> Plain:
+        return _listed(serving, serving.main.search(question.text, question.n, where=_filter(question.where)))
 
     async def store(self, events: schemas.Events) -> Plain:
         """Store events; they are on the disk when this returns."""
@@ -164,11 +174,19 @@ class Service:
     async def items(self, question: schemas.Ids) -> Plain:
         """What is known about some items."""
         bundle = self.live.now.main
-        places = {item: find(bundle, item) for item in question.items}
+        places = bundle.items.find(question.items).tolist()
         return {
-            "items": [_described(bundle, at) for at in places.values() if at is not None],
-            "unknown": [item for item, at in places.items() if at is None],
+            "items": [_described(bundle, at) for at in places if at >= 0],
+            "unknown": [item for item, at in zip(question.items, places, strict=True) if at < 0],
         }
+
+    def item(self, item: str) -> Plain:
+        """What is known about one item; 404 if it is unknown."""
+        bundle = self.live.now.main
+        place = int(bundle.items.find([item])[0])
+        if place < 0:
+            raise HTTPException(404, f"item {item!r:.300} is not in the catalogue")
+        return _described(bundle, place)
 
     def card(self) -> Plain:
         """What is served."""
@@ -212,52 +230,49 @@ def _count_answers(deployment: int, more: Mapping[str, int], store: EventStore) 
     store.count_answers(deployment, more)
 
 
-def find(bundle: Bundle, item: str) -> int | None:
-    """The index of an item, by id only: over HTTP nobody guesses titles."""
-    return bundle.items._index.get(item)
+def _lists(bundle: Bundle, questions: Sequence[schemas.Recommend]) -> list[tuple[Indices, Floats, list[str]]]:
+    """Items, scores and unknown ids of each; ids only: over HTTP nobody guesses titles."""
+    asked, unknown = [], []
+    for question in questions:
+        history = question.history or ()
+        found = bundle.items.find(history)
+        unknown.append([item for item, at in zip(history, found.tolist(), strict=True) if at < 0])
+        denied = bundle.items.find(question.deny) if question.deny else None
+        asked.append(
+            Asked(
+                found[found >= 0],
+                question.n,
+                question.exclude_history,
+                None if denied is None else denied[denied >= 0],
+                _filter(question.where),
+                _varied(question.diversity),
+            )
+        )
+    return [(*found, left) for found, left in zip(bundle.recommend_each(asked), unknown, strict=True)]
 
 
-def _found(bundle: Bundle, ids: Sequence[str]) -> tuple[Indices, list[str]]:
-    places = [find(bundle, item) for item in ids]
-    known = [at for at in places if at is not None]
-    unknown = [] if len(known) == len(ids) else [item for item, at in zip(ids, places, strict=True) if at is None]
-    return np.array(known, dtype=np.int64), unknown
+def _filter(where: Plain | None) -> Filter | None:
+    return None if where is None else parse_filter(where)
 
 
-def _lists(
-    bundle: Bundle, questions: Sequence[schemas.Recommend]
-) -> list[tuple[Indices, npt.NDArray[np.float32], list[str]]]:
-    """Items, scores and unknown ids of each."""
-    found = [_found(bundle, question.history or ()) for question in questions]
-    if len(questions) == 1:
-        question, (seen, unknown) = questions[0], found[0]
-        denied = _found(bundle, question.deny)[0] if question.deny else None
-        hidden = question.exclude_history
-        return [(*bundle.recommend_indices(seen, question.n, exclude_history=hidden, deny=denied), unknown)]
-    histories = Sequences.from_lists([seen.tolist() for seen, _ in found])
-    scores = bundle.score(Contexts(np.full(len(found), -1, np.int32), histories, histories))
-    lists = []
-    for question, (seen, unknown), row in zip(questions, found, scores, strict=True):
-        if question.exclude_history:
-            row[seen] = -np.inf
-        if question.deny:
-            row[_found(bundle, question.deny)[0]] = -np.inf
-        best = top_k(row, question.n)
-        lists.append((best, row[best], unknown))
-    return lists
+def _varied(wanted: schemas.Varied | None) -> Diversity | None:
+    return None if wanted is None else Diversity(wanted.weight, wanted.per_category, wanted.pool)
 
 
-def _answer(bundle: Bundle, items: Indices, scores: npt.NDArray[np.float32], variant: str, unknown: list[str]) -> Plain:
+def _listed(serving: Serving, found: Sequence[Recommendation]) -> Plain:
+    """An answer of the first variant."""
+    rows = [{"item": row.item, "title": row.title, "score": row.score} for row in found]
+    name, bundle = serving.deployment.variants[0].name, serving.main.fingerprint
+    return {"items": rows, "variant": name, "bundle": bundle, "unknown": []}
+
+
+def _answer(bundle: Bundle, items: Indices, scores: Floats, variant: str, unknown: list[str]) -> Plain:
     catalogue = bundle.items
     rows = [
         {"item": catalogue.ids[at], "title": catalogue.title(at), "score": score}
         for at, score in zip(items.tolist(), scores.tolist(), strict=True)
     ]
-    return {"items": rows, "variant": variant, "bundle": _fingerprint(bundle), "unknown": unknown}
-
-
-def _fingerprint(bundle: Bundle) -> str:
-    return bundle.manifest.fingerprints.get("config", "")
+    return {"items": rows, "variant": variant, "bundle": bundle.fingerprint, "unknown": unknown}
 
 
 def _described(bundle: Bundle, at: int) -> Plain:
@@ -276,7 +291,7 @@ def _told(variant: Variant, bundle: Bundle) -> Plain:
         "name": variant.name,
         "share": variant.share,
         "shadow": variant.shadow,
-        "bundle": _fingerprint(bundle),
+        "bundle": bundle.fingerprint,
         "model": manifest.model,
         "kind": manifest.kind,
         "precision": manifest.precision,
