@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.evaluation import transfer_ratio
-from recdistill.evaluation.agreement import overlap, rank_biased_overlap
+from recdistill.evaluation.agreement import common, overlap, rank_biased_overlap
 
 rows = st.permutations([*range(10), -1])
 
@@ -27,6 +27,13 @@ def test_agreement_equals_slow_oracles(pairs: list[tuple[list[int], list[int]]],
     expected = [len((set(x[:k]) & set(y[:k])) - {-1}) / k for x, y in pairs]
     np.testing.assert_allclose(overlap(a, b, k), expected)
     np.testing.assert_allclose(rank_biased_overlap(a, b, k, p), [slow_rbo(x, y, k, p) for x, y in pairs])
+
+
+@given(st.lists(st.tuples(rows, rows), max_size=4), st.integers(1, 11), st.integers(1, 11))
+def test_common_items_are_those_of_both_lists(pairs: list[tuple[list[int], list[int]]], k: int, depth: int) -> None:
+    a, b = (np.array([pair[side] for pair in pairs], dtype=np.int32).reshape(-1, 11) for side in (0, 1))
+    expected = [[item >= 0 and item in y[:depth] for item in x[:k]] for x, y in pairs]
+    np.testing.assert_array_equal(common(a[:, :k], b[:, :depth]), np.array(expected, dtype=bool).reshape(-1, k))
 
 
 @given(st.permutations(range(10)), st.permutations(range(10)), st.integers(1, 10))

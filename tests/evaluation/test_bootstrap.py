@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recdistill.errors import ConfigError
 from recdistill.evaluation import Comparison, compare
-from recdistill.evaluation.bootstrap import interval, resampled_means
+from recdistill.evaluation.bootstrap import ends, interval, resampled_means, resampled_ratios
 
 rng = np.random.default_rng(0)
 VALUES = rng.random(400)
@@ -37,6 +37,37 @@ def test_resamples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     means = resampled_means(VALUES, None, 301, 0)
     assert len(means) == 301
     assert abs(means.mean() - VALUES.mean()) < 0.005
+
+
+def test_ratios_of_users_are_those_of_a_slow_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two columns by the same draws; contexts with a whole of 0 do not count; some users are nobody."""
+    monkeypatch.setattr("recdistill.evaluation.bootstrap._AT_ONCE", 130)
+    own = np.random.default_rng(3)
+    users = own.permutation(np.concatenate([np.repeat(np.arange(10), own.integers(1, 5, 10)), [-1, -1, -1]]))
+    wholes = own.integers(0, 3, (len(users), 2)).astype(float)
+    parts = wholes * own.random(wholes.shape)
+    alone = np.flatnonzero(users < 0)
+    groups = [np.flatnonzero(users == u) for u in range(10)] + [alone[:1], alone[1:2], alone[2:]]
+    draws = np.random.default_rng(5)
+    expected = []
+    for size in (10, 10, 10):
+        for draw in draws.integers(0, 13, (size, 13), dtype=np.int64):
+            rows = np.concatenate([groups[g] for g in draw])
+            expected.append(parts[rows].sum(0) / wholes[rows].sum(0))
+    found = resampled_ratios(parts, wholes, users, resamples=30, seed=5)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_ratios_of_ones_are_means() -> None:
+    found = resampled_ratios(VALUES[:, None], np.ones((400, 1)), resamples=4000)
+    low, high = ends(found[:, 0])
+    same = interval(VALUES, resamples=4000)
+    assert (low, high) == pytest.approx((same.low, same.high), abs=0.002)
+
+
+def test_ratios_of_nothing_have_no_value() -> None:
+    assert np.isnan(resampled_ratios(np.zeros((3, 1)), np.zeros((3, 1)), resamples=5)).all()
+    assert resampled_ratios(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, dtype=int), resamples=5).shape == (5, 2)
 
 
 def test_pairing_finds_what_intervals_alone_would_not() -> None:

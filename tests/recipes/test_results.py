@@ -23,7 +23,8 @@ def test_a_term_that_begins_later_has_a_curve() -> None:
         {"distilled": [stage(epoch(0.1, hard=3.0), epoch(0.3, hard=2.0, soft=1.0)), stage(epoch(0.2, hard=5.0))]}
     )
     by_term = {curve.term: curve for curve in found}
-    assert list(by_term) == ["loss: hard", "loss: soft", "NDCG@10"]
+    assert list(by_term) == ["loss: hard", "loss: soft", "weight: hard", "weight: soft", "NDCG@10"]
+    assert by_term["weight: soft"].values == (0.0, 0.5)
     assert (by_term["loss: soft"].epochs, by_term["loss: soft"].values) == ((2.0,), (1.0,))
     assert (by_term["loss: hard"].epochs, by_term["loss: hard"].values) == ((1.0, 2.0), (4.0, 2.0))
     assert (by_term["NDCG@10"].low, by_term["NDCG@10"].high) == ((0.1, 0.3), (0.2, 0.3))

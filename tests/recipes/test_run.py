@@ -75,8 +75,15 @@ def test_an_ablation_stands_beside_both_students(finished: tuple[Path, ReportDat
     whole = next(row for row in data.rows if row.role == "distilled")
     assert (part.transfer_ratio is None) == (whole.transfer_ratio is None)
     assert part.overlap is not None
-    assert {curve.term for curve in data.curves if curve.run == "start-only"} == {"loss: cross-entropy", "NDCG@10"}
+    of_part = {curve.term for curve in data.curves if curve.run == "start-only"}
+    assert of_part == {"loss: cross-entropy", "weight: cross-entropy", "NDCG@10"}
     compared = {c.metric for c in data.comparisons if (c.better, c.than) == (part.name, "student alone")}
+    assert {(a.row, a.part) for a in data.agreements} == {
+        (row, place) for row in ("student distilled", "student alone", part.name)
+        for place in ("", *(found.name for found in data.slices))
+    }  # fmt: skip
+    assert [w.part for w in data.wins] == ["", *(found.name for found in data.slices)]
+    assert set(data.wins[0].best) == {"both", "student alone", "student distilled", "item-knn (tuned)"}
     both = ("student distilled", "student alone")
     assert compared == {"NDCG@10", *(f"NDCG@10/{found.name}" for found in data.slices)}
     assert compared == {c.metric for c in data.comparisons if (c.better, c.than) == both}

@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 from recdistill.reports.results import (
+    Agreement,
+    Candidate,
     Comparison,
     Curve,
     DataReport,
+    Estimate,
     Example,
     ReportData,
     Reproduce,
@@ -16,6 +19,7 @@ from recdistill.reports.results import (
     Slice,
     Stage,
     Suggestion,
+    Wins,
 )
 
 _METRIC = "NDCG@10"
@@ -78,6 +82,9 @@ def example_run(distilled: float = 0.0812, baseline: float = 0.0741, teacher: fl
         comparisons=comparisons,
         curves=tuple(_curves(runs)),
         slices=_slices(),
+        agreements=tuple(_agreements()),
+        wins=tuple(_wins()),
+        choice=_choice(),
         examples=_examples(),
         data=DataReport(
             name="ml-latest-small",
@@ -127,9 +134,52 @@ def _curves(runs: Any) -> Any:
             epochs=epochs,
             values=tuple(6 + shift + 3 * math.exp(-e / 5) for e in epochs),
         )
-    yield Curve(
-        run="distilled", term="loss: soft labels", epochs=epochs, values=tuple(2 + 2 * math.exp(-e / 7) for e in epochs)
-    )
+        yield Curve(run=run, term="weight: cross-entropy", epochs=epochs, values=(0.5,) * len(epochs))
+    soft = tuple(2 + 2 * math.exp(-e / 7) for e in epochs)
+    yield Curve(run="distilled", term="loss: soft labels", epochs=epochs, values=soft)
+    fading = tuple(max(1 - e / 20, 0.0) for e in epochs)
+    yield Curve(run="distilled", term="weight: soft labels", epochs=epochs, values=fading)
+
+
+def estimate(value: float, room: float = 0.01) -> Estimate:
+    """With an interval of ± ``room``."""
+    return Estimate(value=value, low=value - room, high=value + room)
+
+
+def _agreements() -> Any:
+    for row, overlap in (("SASRec 32", 0.31), ("SASRec 32 distilled", 0.52)):
+        for part, contexts in (("", 610), ("head", 402), ("tail", 191), ("cold", 17)):
+            yield Agreement(
+                row=row,
+                part=part,
+                contexts=contexts,
+                k=10,
+                overlap=estimate(overlap - 0.1 * (part == "tail")),
+                gained=None if row == "SASRec 32" else estimate(0.0 if part == "tail" else 0.21),
+                both=estimate(0.031, 0.002),
+                own=estimate(0.012, 0.002),
+                missed=estimate(0.019, 0.002),
+                left=estimate(0.007, 0.003),
+                behind=estimate(0.12 - overlap / 10),
+                ahead=estimate(0.04 + overlap / 20),
+                lead=estimate(-0.08 + overlap * 0.15),
+            )
+
+
+def _wins() -> Any:
+    names = ("SASRec 256 + MiniLM", "SASRec 32", "SASRec 32 distilled", "EASE")
+    for part, contexts in (("", 610), ("head", 402), ("tail", 191), ("cold", 17)):
+        best = {name: estimate(0.05 + 0.01 * at) for at, name in enumerate(names)}
+        yield Wins(part=part, contexts=contexts, best=best, several=estimate(0.08), nobody=estimate(0.66))
+
+
+def _choice() -> tuple[Candidate, ...]:
+    return (
+        Candidate(name="soft labels", about="cross-entropy + soft labels", score=0.0791, epochs=30, seconds=71.0,
+                  chosen=True, reason="the best on validation"),
+        Candidate(name="RRD", about="cross-entropy + rrd", score=0.0774, epochs=28, seconds=83.0),
+        Candidate(name="DCD", seconds=12.0, reason="stopped: beyond the time budget"),
+    )  # fmt: skip
 
 
 def _slices() -> tuple[Slice, ...]:

@@ -51,7 +51,7 @@ def page() -> str:
 
 def test_the_page_is_whole_and_has_every_section(page: str) -> None:
     outline = _Outline(page)
-    sections = ["comparison", "cost", "slices", "curves", "examples", "data", "time", "reproduce"]
+    sections = ["comparison", "choice", "arrived", "cost", "slices", "curves", "examples", "data", "time", "reproduce"]
     assert [name for name in outline.ids if name in sections] == sections
     for text in (
         "Distillation pays",
@@ -74,13 +74,13 @@ def test_the_page_needs_no_network(page: str) -> None:
 
 def test_charts_take_the_colours_of_the_page_and_have_a_table(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
-    assert len(figures) == 9
+    assert len(figures) == 12
     for figure in figures:
         assert "<svg" in figure
         assert "As a table" in figure
-        drawn = figure[figure.index("<svg") : figure.index("</svg>")]
-        assert re.findall(r'(?:fill|stroke)="(?:#|rgb)', drawn) == []
-        assert "var(--" in drawn
+        for drawn in re.findall(r"<svg.*?</svg>", figure, re.DOTALL):
+            assert re.findall(r'(?:fill|stroke)="(?:#|rgb)', drawn) == []
+            assert "var(--" in drawn
     assert "prefers-color-scheme: dark" in page
 
 

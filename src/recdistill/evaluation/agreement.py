@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Transfer", "overlap", "rank_biased_overlap", "transfer_ratio"]
+__all__ = ["Transfer", "common", "overlap", "rank_biased_overlap", "transfer_ratio"]
 
 Values = npt.NDArray[np.float64]
 Items = npt.NDArray[np.int32]
+_PAIRS = 8_000_000
+"""Pairs of items that are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,14 @@ def transfer_ratio(distilled: float, alone: float, teacher: float) -> Transfer:
     return Transfer(ratio, f"{ratio:.0%} of the teacher's lead arrived: {change}")
 
 
+def common(ranked: Items, other: Items) -> npt.NDArray[np.bool_]:
+    """Which items of a list are also in the other list: bool ``[n, depth of ranked]``, False for none (-1)."""
+    step = max(1, _PAIRS // max(ranked.shape[1] * other.shape[1], 1))
+    blocks = (slice(start, start + step) for start in range(0, len(ranked), step))
+    found = [(ranked[block, :, None] == other[block, None, :]).any(axis=2) for block in blocks]
+    return np.concatenate([np.zeros((0, ranked.shape[1]), dtype=np.bool_), *found]) & (ranked >= 0)
+
+
 def overlap(ranked: Items, teacher: Items, k: int) -> Values:
     """Overlap@k: the number of items that both lists have in their first k, over k. float64 ``[n]``."""
     return _shared(ranked, teacher, k)[:, -1] / k
@@ -74,7 +84,7 @@ def rank_biased_overlap(ranked: Items, teacher: Items, k: int, p: float = 0.9) -
 def _shared(a: Items, b: Items, k: int) -> npt.NDArray[np.int64]:
     """Items shared by the first 1, 2, .. k of both lists: int64 ``[n, k]``."""
     out = np.zeros((len(a), k), dtype=np.int64)
-    step = max(1, 8_000_000 // (k * k))
+    step = max(1, _PAIRS // (k * k))
     depth = np.arange(k)
     for start in range(0, len(a), step):
         one, other = a[start : start + step, :k], b[start : start + step, :k]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 
-__all__ = ["Comparison", "Interval", "compare", "interval", "resampled_means"]
+__all__ = ["Comparison", "Interval", "compare", "ends", "interval", "resampled_means", "resampled_ratios"]
 
 Values = npt.NDArray[np.float64]
 _AT_ONCE = 4_000_000
@@ -79,7 +79,7 @@ def interval(
     """Percentile interval of a mean over contexts; arguments as for :func:`compare`."""
     ours = _by_seed(values)
     means = resampled_means(_seed_mean(ours), users, resamples, seed)
-    low, high = _ends(means, level)
+    low, high = ends(means, level)
     return Interval(_mean(ours), low, high, _spread(ours))
 
 
@@ -116,7 +116,7 @@ def compare(
     both = ~(np.isnan(ours).any(axis=0) | np.isnan(theirs).any(axis=0))
     ours, theirs = np.where(both, ours, np.nan), np.where(both, theirs, np.nan)
     means = resampled_means(_seed_mean(ours) - _seed_mean(theirs), users, resamples, seed)
-    low, high = _ends(means, level)
+    low, high = ends(means, level)
     p = min(1.0, 2 * min(float(np.mean(means <= 0)), float(np.mean(means >= 0)))) if len(means) else float("nan")
     mean, other = _mean(ours), _mean(theirs)
     return Comparison(mean, other, mean - other, low, high, p, _spread(_seed_differences(ours, theirs)))
@@ -145,12 +145,58 @@ def resampled_means(values: Values, users: npt.ArrayLike | None, resamples: int,
     return means
 
 
+def resampled_ratios(
+    parts: Values, wholes: Values, users: npt.ArrayLike | None = None, *, resamples: int = 2000, seed: int = 0
+) -> Values:
+    """Σ parts / Σ wholes over the contexts of users drawn with replacement, of many columns by the same draws.
+
+    With a whole of 1 for each context that counts, a ratio is a mean; with the number of listed items, it is a share of
+    them. Columns may be subtracted from each other: they are about the same users.
+
+    Args:
+        parts: float64 ``[n, m]``, without NaN.
+        wholes: float64 ``[n, m]``, not negative; 0 where a context does not count.
+        users: As for :func:`compare`.
+        resamples: Number of bootstrap samples.
+        seed: Equal seeds give equal draws.
+
+    Returns:
+        float64 ``[resamples, m]``; NaN where a resample's whole is 0.
+    """
+    sums = _user_sums(np.concatenate([parts, wholes], axis=1), users)
+    rng, (n, m) = np.random.default_rng(seed), sums.shape
+    totals = np.zeros((resamples, m))
+    step = max(1, _AT_ONCE // max(n, 1))
+    for start in range(0, resamples if n else 0, step):
+        size = min(step, resamples - start)
+        drawn = rng.integers(0, n, (size, n), dtype=np.int64) + n * np.arange(size)[:, None]
+        # how often each user was drawn: one matrix product then gives the sums of all columns
+        times = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+        totals[start : start + size] = times @ sums
+    part, whole = totals[:, : m // 2], totals[:, m // 2 :]
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+
+def _user_sums(values: Values, users: npt.ArrayLike | None) -> Values:
+    """Sums over the contexts of each user: float64 ``[users, m]``."""
+    if users is None or not len(values):
+        return values
+    _, group = np.unique(_told_apart(np.asarray(users)), return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    return values if len(first) == len(values) else np.add.reduceat(values[order], first)
+
+
+def _told_apart(users: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Every context of nobody (-1) becomes a user of its own."""
+    return np.where(users < 0, users.max(initial=0) + 1 + np.arange(len(users)), users)
+
+
 def _per_user(values: Values, users: npt.NDArray[np.integer] | None) -> tuple[Values, Values | None]:
     """Sum and number of values of each user; no numbers where all are 1."""
     if users is None:
         return values, None
-    users = np.where(users < 0, users.max(initial=0) + 1 + np.arange(len(users)), users)
-    _, group = np.unique(users, return_inverse=True)
+    _, group = np.unique(_told_apart(users), return_inverse=True)
     counts = np.bincount(group).astype(np.float64)
     sums = np.bincount(group, values).astype(np.float64)
     return sums, None if counts.max() == 1 else counts
@@ -181,7 +227,8 @@ def _spread(values: Values) -> float | None:
     return float(np.nanmean(values, axis=1).std(ddof=1))
 
 
-def _ends(means: Values, level: float) -> tuple[float, float]:
+def ends(means: Values, level: float = 0.95) -> tuple[float, float]:
+    """Ends of the percentile interval of resampled values: NaN if there are none."""
     if not len(means):
         return float("nan"), float("nan")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

@@ -208,7 +208,7 @@ class Evaluation:
     def _values(self, name: str, k: int, part: str | None, model: str, seed: int) -> Values:
         ranked = self.ranked[model][seed]
         if name in METRICS:
-            return accuracy(name, self._hits(model, seed, part), k)
+            return accuracy(name, self.hits(model, seed, part), k)
         if name == "novelty":
             found = beyond.novelty(ranked, k, self.split.popularity)
         elif name == "diversity":
@@ -218,17 +218,18 @@ class Evaluation:
             found = np.mean([measure(ranked, teacher, k) for teacher in self.ranked[self._teacher()]], axis=0)
         else:
             return self._beats(model, seed, k, part, 1 if name == "win" else -1)
-        return found if part is None else np.where(self._hits(model, seed, part).relevant > 0, found, np.nan)
+        return found if part is None else np.where(self.hits(model, seed, part).relevant > 0, found, np.nan)
 
     def _beats(self, model: str, seed: int, k: int, part: str | None, sign: int) -> Values:
         """Whether NDCG is above (``sign`` 1) or below (-1) the teacher's, averaged over the teacher's seeds."""
         teacher = self._teacher()
-        own = accuracy("ndcg", self._hits(model, seed, part), k)
-        theirs = [accuracy("ndcg", self._hits(teacher, i, part), k) for i in range(len(self.ranked[teacher]))]
+        own = accuracy("ndcg", self.hits(model, seed, part), k)
+        theirs = [accuracy("ndcg", self.hits(teacher, i, part), k) for i in range(len(self.ranked[teacher]))]
         beats = [np.where(np.isnan(own), np.nan, sign * (own - other) > 0) for other in theirs]
         return np.mean(beats, axis=0)  # type: ignore[no-any-return]
 
-    def _hits(self, model: str, seed: int, part: str | None) -> Hits:
+    def hits(self, model: str, seed: int, part: str | None = None) -> Hits:
+        """Where one training's lists are right, on all targets or those of a slice."""
         key = (model, seed, part)
         if key not in self._found:
             ranked = self.ranked[model][seed]

@@ -11,7 +11,7 @@ from ..evaluation import Evaluation
 from ..evaluation.bootstrap import Comparison, compare, resampled_means
 from ..reports import results as report
 
-__all__ = ["ALONE", "DISTILLED", "SERVED", "comparisons", "shown", "transfer_interval"]
+__all__ = ["ALONE", "DISTILLED", "SERVED", "best_baseline", "comparisons", "shown", "transfer_interval"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +34,8 @@ def comparisons(
 
     Returns:
         Distilled against all others but its bundle, teachers and ablations against the student alone, the bundle
-        against what it was made of; then distilled and each ablation against the student alone in each slice.
+        against what it was made of; then, in each slice, distilled and each ablation against the student alone, and
+        distilled against the main teacher and the best baseline.
     """
     parts = [name for name, role in roles.items() if role == "ablation"]
     pairs = [(DISTILLED, other) for other, role in roles.items() if role not in ("distilled", "served")]
@@ -43,9 +44,19 @@ def comparisons(
         yield _told(better, than, metric, result.compare(better, than, metric))
     same_seed = result.values(metric, DISTILLED)[seed]
     yield _told(SERVED, DISTILLED, metric, compare(result.values(metric, SERVED), same_seed, result.contexts.users))
+    pairs = [(better, ALONE) for better in (DISTILLED, *parts)]
+    pairs += [
+        (DISTILLED, other) for other in (result.teacher, best_baseline(result, roles, metric)) if other is not None
+    ]
     for place in (f"{metric}/{name}" for name, part in result.slices.items() if part.size):
-        for better in (DISTILLED, *parts):
-            yield _told(better, ALONE, place, result.compare(better, ALONE, place))
+        for better, than in pairs:
+            yield _told(better, than, place, result.compare(better, than, place))
+
+
+def best_baseline(result: Evaluation, roles: Mapping[str, report.Role], metric: str) -> str | None:
+    """The baseline with the highest mean; None if there is none."""
+    names = [name for name, role in roles.items() if role == "baseline"]
+    return max(names, key=lambda name: result.mean(metric, name), default=None)
 
 
 def transfer_interval(

@@ -19,7 +19,8 @@ from ..evaluation import Evaluation, evaluate
 from ..models import RankingModel, load_model
 from ..reports import results as report
 from ..serving import Bundle
-from .comparisons import ALONE, DISTILLED, SERVED, comparisons, shown, transfer_interval
+from .arrival import agreements, wins
+from .comparisons import ALONE, DISTILLED, SERVED, best_baseline, comparisons, shown, transfer_interval
 from .teach import load_ranker
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def measure(run: Run, path: Path) -> None:
         comparisons=tuple(comparisons(result, roles, metric, run.recipe.seeds.index(run.served.info["seed"]))),
         curves=tuple(curves(trainings)),
         slices=tuple(_slices(result, roles, metric)),
+        agreements=tuple(agreements(result, roles, metric)),
+        wins=tuple(wins(result, _contenders(result, roles, metric), metric)),
         examples=tuple(_examples(run, result, main)),
         data=_data(run),
         stages=tuple(report.Stage(name=s.name, seconds=s.seconds, cached=s.cached) for s in run.stages.finished),
@@ -186,7 +189,8 @@ def _terms(histories: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
     records = [record for history in histories for record in history]
     losses = dict.fromkeys(name for record in records for name in record["loss"])
     valid = sorted({name for record in records for name in record.get("valid", {})})
-    return [f"loss: {name}" for name in losses] + [shown(name) for name in valid]
+    by_term = [f"{what}: {name}" for what in ("loss", "weight") for name in losses]
+    return by_term + [shown(name) for name in valid]
 
 
 def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
@@ -194,6 +198,8 @@ def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
     if term.startswith("loss: "):
         name = term.removeprefix("loss: ")
         return [record["loss"].get(name, np.nan) if record["weight"].get(name) else np.nan for record in history]
+    if term.startswith("weight: "):
+        return [record["weight"].get(term.removeprefix("weight: "), np.nan) for record in history]
     return [next((v for k, v in record.get("valid", {}).items() if shown(k) == term), np.nan) for record in history]
 
 
@@ -209,6 +215,12 @@ def _slices(result: Evaluation, roles: Mapping[str, str], metric: str) -> Iterab
             values={row: value.mean for row, value in found.items()},
             intervals={row: (value.low, value.high) for row, value in found.items()},
         )
+
+
+def _contenders(result: Evaluation, roles: Mapping[str, report.Role], metric: str) -> list[str]:
+    """The rows that the report puts side by side."""
+    names = (result.teacher, ALONE, DISTILLED, best_baseline(result, roles, metric))
+    return [name for name in names if name is not None]
 
 
 def _examples(run: Run, result: Evaluation, main: str | None) -> Iterable[report.Example]:

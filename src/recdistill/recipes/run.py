@@ -30,7 +30,7 @@ __all__ = ["Run", "run_recipe"]
 
 log = logging.getLogger("recdistill")
 
-_MEASURED = 2
+_MEASURED = 3
 """Raised when more is measured of the same models; what is trained stays."""
 
 

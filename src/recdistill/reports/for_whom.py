@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import words
@@ -13,29 +13,22 @@ __all__ = ["FEW", "Effect", "SliceTable", "effects", "notes", "slice_table"]
 
 FEW = 20
 """A slice with fewer contexts is too small to tell anything."""
-_ABOUT = {
-    "head": "head items",
-    "tail": "tail items",
-    "cold": "cold items",
-    "short": "short histories",
-    "long": "long histories",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What knowledge did to the student in one place.
+    """How a row differs from another, most often from the student alone, in one place.
 
     Attributes:
         part: Name of the slice; empty: all test contexts.
-        difference: From the student alone, there.
-        alone: The metric of the student alone, there.
+        difference: Of the two, there.
+        base: The metric of the other, there.
         contexts: Test contexts of the slice; None for all of them.
     """
 
     part: str
     difference: Comparison
-    alone: float
+    base: float
     contexts: int | None = None
 
     @property
@@ -46,7 +39,7 @@ class Effect:
     @property
     def place(self) -> str:
         """``overall``, or ``on tail items``."""
-        return f"on {_ABOUT.get(self.part, self.part)}" if self.part else "overall"
+        return words.place(self.part)
 
     def __str__(self) -> str:
         """With numbers: ``on tail items (+12.0 %, 95 % interval +4.1 % to +19.8 %)``."""
@@ -55,28 +48,28 @@ class Effect:
         return f"{self.place} ({mean}, {words.INTERVAL} {low} to {high})"
 
     def share(self, difference: float) -> str:
-        """A difference as a share of the student alone; as it is where that one finds nothing at all."""
-        return words.signed_percent(difference / self.alone) if self.alone > 0 else words.signed(difference)
+        """A difference as a share of the other row; as it is where that one finds nothing at all."""
+        return words.signed_percent(difference / self.base) if self.base > 0 else words.signed(difference)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceTable:
-    """Differences from the student alone: names of the rows that are compared, and a line for each slice."""
+    """Differences in slices: which row less which other each column is, and a line for each slice."""
 
-    names: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
     lines: tuple[tuple[str, int, tuple[Cell, ...]], ...]
 
 
-def effects(data: ReportData, row: Row, alone: Row) -> list[Effect]:
-    """What is known of a row against the student alone: overall first, then in each slice."""
+def effects(data: ReportData, row: Row, than: Row) -> list[Effect]:
+    """What is known of a row against another, such as the student alone: overall first, then in each slice."""
     found = []
-    overall = data.comparison(row, alone)
+    overall = data.comparison(row, than)
     if overall is not None:
-        found.append(Effect("", overall, alone.metrics[data.metric]))
+        found.append(Effect("", overall, than.metrics[data.metric]))
     for part in data.slices:
-        difference = data.comparison(row, alone, part.name)
-        if difference is not None and alone.name in part.values:
-            found.append(Effect(part.name, difference, part.values[alone.name], part.contexts))
+        difference = data.comparison(row, than, part.name)
+        if difference is not None and than.name in part.values:
+            found.append(Effect(part.name, difference, part.values[than.name], part.contexts))
     return found
 
 
@@ -86,7 +79,7 @@ def notes(data: ReportData) -> list[str]:
     if distilled is None or alone is None:
         return []
     worse = [e for e in effects(data, distilled, alone) if e.part and e.difference.sign < 0 and not e.few]
-    found = [f"The distilled student is worse than alone {_and(map(str, worse))}."] if worse else []
+    found = [f"The distilled student is worse than alone {words.together(map(str, worse))}."] if worse else []
     for row in _ablations(data):
         found += _note(row, effects(data, row, alone))
         lead = data.comparison(row, distilled)
@@ -98,14 +91,16 @@ def notes(data: ReportData) -> list[str]:
 
 def slice_table(data: ReportData) -> SliceTable | None:
     """The differences behind the notes, for the page; None where nothing was compared in slices."""
-    alone = data.of_role("alone")
-    rows = [row for row in (data.of_role("distilled"), *_ablations(data)) if row is not None]
-    if alone is None:
-        return None
-    known = {row.name: {e.part: e for e in effects(data, row, alone) if e.part} for row in rows}
-    names = tuple(name for name, parts in known.items() if parts)
-    lines = tuple((p.name, p.contexts, tuple(_cell(known[n].get(p.name)) for n in names)) for p in data.slices)
-    return SliceTable(names, lines) if names else None
+    alone, distilled, *others = (data.of_role(role) for role in ("alone", "distilled", "teacher", "baseline"))
+    pairs = [(distilled, alone), *((row, alone) for row in _ablations(data)), *((distilled, other) for other in others)]
+    known = {
+        (row.name, than.name): {effect.part: effect for effect in effects(data, row, than) if effect.part}
+        for row, than in pairs
+        if row is not None and than is not None
+    }
+    kept = tuple(pair for pair, parts in known.items() if parts)
+    lines = tuple((p.name, p.contexts, tuple(_cell(known[pair].get(p.name)) for pair in kept)) for p in data.slices)
+    return SliceTable(kept, lines) if kept else None
 
 
 def _ablations(data: ReportData) -> list[Row]:
@@ -117,10 +112,10 @@ def _note(row: Row, found: Sequence[Effect]) -> list[str]:
     helps, hurts = ([e for e in told if e.difference.sign == sign] for sign in (1, -1))
     unclear, few = [e for e in told if e.difference.sign == 0], [e for e in found if e.few]
     parts = [
-        f"helps {_and(map(str, helps))}" if helps else "",
-        f"hurts {_and(map(str, hurts))}" if hurts else "",
-        f"cannot be told from nothing {_and(e.place for e in unclear)}" if unclear else "",
-        f"too few users to tell {_and(f'{e.place} ({e.contexts})' for e in few)}" if few else "",
+        f"helps {words.together(map(str, helps))}" if helps else "",
+        f"hurts {words.together(map(str, hurts))}" if hurts else "",
+        f"cannot be told from nothing {words.together(e.place for e in unclear)}" if unclear else "",
+        f"too few users to tell {words.together(f'{e.place} ({e.contexts})' for e in few)}" if few else "",
     ]
     said = "; ".join(part for part in parts if part)
     return [f"Knowledge of {row.part or row.name} alone: {said}."] if said else []
@@ -132,9 +127,3 @@ def _cell(effect: Effect | None) -> Cell:
     low, high = effect.share(effect.difference.low), effect.share(effect.difference.high)
     doubt = "too few users" if effect.few else "" if effect.difference.sign else "touches zero"
     return Cell(effect.share(effect.difference.difference), ", ".join(filter(None, (f"{low} to {high}", doubt))))
-
-
-def _and(parts: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *before, last = parts
-    return f"{', '.join(before)} and {last}" if before else last

@@ -8,11 +8,15 @@ from pathlib import Path
 from ..files import write_text
 from ..registry import need
 from . import words
+from .arrived import arrived_notes
 from .charts import charts_of
+from .choice import choice_note, choice_table
+from .figures import PATHS
 from .for_whom import slice_table
 from .results import ReportData
 from .table import comparison_table
 from .verdict import judge
+from .winners import winners_notes
 
 __all__ = ["render_report", "write_report"]
 
@@ -57,7 +61,12 @@ def render_report(data: ReportData) -> str:
         verdict=judge(data),
         table=comparison_table(data),
         charts=charts_of(data),
+        shapes=PATHS,
         by_slice=slice_table(data),
+        meanings={part.name: part.meaning for part in data.slices},
+        choice=choice_table(data),
+        choice_note=choice_note(data),
+        notes={"arrived": arrived_notes(data), "slices": winners_notes(data)},
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         total=sum(stage.seconds for stage in data.stages if not stage.cached),
         longest=max((stage.seconds for stage in data.stages), default=0.0) or 1.0,

@@ -15,9 +15,12 @@ from ..errors import RunError
 from ..files import write_text
 
 __all__ = [
+    "Agreement",
+    "Candidate",
     "Comparison",
     "Curve",
     "DataReport",
+    "Estimate",
     "Example",
     "Interval",
     "ReportData",
@@ -27,6 +30,7 @@ __all__ = [
     "Slice",
     "Stage",
     "Suggestion",
+    "Wins",
 ]
 
 Interval = tuple[float, float]
@@ -35,6 +39,19 @@ Role = Literal["teacher", "alone", "distilled", "ablation", "served", "baseline"
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Estimate(_Part):
+    """A mean, a share or a difference of two, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the interval lies on one side of zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
 
 
 class Row(_Part):
@@ -83,7 +100,7 @@ class Curve(_Part):
     """One quantity over the epochs of one training."""
 
     run: str = Field(description="for example 'distilled'")
-    term: str = Field(description="'loss: NAME' for each loss term, or a validation metric")
+    term: str = Field(description="'loss: NAME' and 'weight: NAME' for each loss term, or a validation metric")
     epochs: tuple[float, ...]
     values: tuple[float | None, ...] = Field(description="mean over seeds")
     low: tuple[float | None, ...] = Field((), description="lowest of the seeds, or empty")
@@ -98,6 +115,48 @@ class Slice(_Part):
     contexts: int
     values: dict[str, float] = Field(description="by name of row")
     intervals: dict[str, Interval] = {}
+
+
+class Agreement(_Part):
+    """A row's lists beside those of the main teacher; shares of items are over all lists together."""
+
+    row: str = Field(description="name of a row")
+    part: str = Field("", description="name of a slice; empty: all test contexts")
+    contexts: int
+    k: int = Field(description="how many of the first items are compared")
+    overlap: Estimate = Field(description="share of the teacher's first k that is among the row's")
+    gained: Estimate | None = Field(None, description="overlap less that of the student alone, on the same contexts")
+    both: Estimate | None = Field(
+        None, description="share of the items in both lists that were taken; None: there are none"
+    )
+    own: Estimate | None = Field(None, description="the same of the items that only the row lists")
+    missed: Estimate | None = Field(None, description="the same of the items that only the teacher lists")
+    left: Estimate | None = Field(None, description="missed less own: above 0, to follow the teacher further would pay")
+    behind: Estimate = Field(description="share of the contexts where the teacher has the higher metric")
+    ahead: Estimate = Field(description="share of the contexts where the row has the higher metric")
+    lead: Estimate = Field(description="ahead less behind")
+
+
+class Wins(_Part):
+    """Who ranks best, context by context, among student alone, distilled student, main teacher and best baseline."""
+
+    part: str = Field("", description="name of a slice; empty: all test contexts")
+    contexts: int
+    best: dict[str, Estimate] = Field(description="name of a row to the share of contexts where it is best, alone")
+    several: Estimate = Field(description="share where more than one are best")
+    nobody: Estimate = Field(description="share where none of them lists anything that was taken")
+
+
+class Candidate(_Part):
+    """One of the trainings among which the objectives were chosen."""
+
+    name: str = Field(description="unique, as shown, for example 'soft labels'")
+    about: str = Field("", description="what was tried, such as its terms")
+    score: float | None = Field(None, description="best value of the validation metric; None if it did not finish")
+    epochs: int | None = Field(None, description="epochs that it was trained")
+    seconds: float | None = None
+    chosen: bool = False
+    reason: str = Field("", description="why it was chosen or not")
 
 
 class Suggestion(_Part):
@@ -158,6 +217,10 @@ class ReportData(_Part):
     )
     curves: tuple[Curve, ...] = ()
     slices: tuple[Slice, ...] = ()
+    agreements: tuple[Agreement, ...] = Field((), description="of the student's rows, over all contexts and in slices")
+    wins: tuple[Wins, ...] = Field((), description="over all contexts first, then in slices")
+    choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
+    choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
     examples: tuple[Example, ...] = ()
     data: DataReport | None = None
     stages: tuple[Stage, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "INTERVAL",
     "NONE",
@@ -10,17 +12,27 @@ __all__ = [
     "latency",
     "metric",
     "percent",
+    "place",
+    "points",
     "short_count",
     "signed",
     "signed_percent",
     "size",
     "times",
+    "together",
 ]
 
 NONE = "–"
 _FIXED = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, so that no line ends there."""
 INTERVAL = f"95{_FIXED}% interval"
+_ABOUT = {
+    "head": "head items",
+    "tail": "tail items",
+    "cold": "cold items",
+    "short": "short histories",
+    "long": "long histories",
+}
 
 
 def metric(value: float | None) -> str:
@@ -72,6 +84,23 @@ def signed_percent(share: float) -> str:
     """``+12.3 %`` or ``−0.4 %``, with a true minus."""
     text = f"{share * 100:+.1f}"
     return ("0.0" if float(text) == 0 else text.replace("-", "−")) + f"{_FIXED}%"
+
+
+def points(difference: float, low: float, high: float) -> str:
+    """A difference of two shares with its interval: ``+21.3 points, 95 % interval +19.0 to +23.5``."""
+    mean, least, most = (f"{share * 100:+.1f}" for share in (difference, low, high))
+    return f"{mean}{_FIXED}points, {INTERVAL} {least} to {most}".replace("-", "−")
+
+
+def place(part: str) -> str:
+    """Where: ``overall``, or ``on tail items`` for a slice."""
+    return f"on {_ABOUT.get(part, part)}" if part else "overall"
+
+
+def together(parts: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *before, last = parts
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def times(ratio: float) -> str:
