@@ -88,7 +88,7 @@ jobs = {
     "model": lambda: model.save(here / "model"),
     "split": lambda: save_split(split, here / "split"),
     "weights": weights,
-    "checkpoint.safetensors": lambda: save_checkpoint(here, {"net": net}, optimiser, {}, "", {}),
+    "checkpoint.safetensors": lambda: save_checkpoint(here, {"net": net}, {"optimiser": optimiser}, {}, "", {}),
     "table": table,
     "copy": copy,
     "line": lambda: append_line(here / "line", "x" * 9000),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import data, evaluation, knowledge, models, objectives, serving, teachers, training
-    from .api import bundle, distill, distill_chain, evaluate, fit, split, teach
+    from .api import bundle, distill, distill_chain, evaluate, fit, learn_together, split, teach
     from .data import Dataset, read
     from .errors import RecdistillError
     from .recipes import load_recipe, run_recipe
@@ -39,6 +39,7 @@ __all__ = [
     "evaluation",
     "fit",
     "knowledge",
+    "learn_together",
     "load_recipe",
     "models",
     "objectives",
@@ -62,6 +63,7 @@ _HOMES = {
     "distill_chain": "api",
     "evaluate": "api",
     "fit": "api",
+    "learn_together": "api",
     "load_recipe": "recipes",
     "read": "data",
     "run_recipe": "recipes",

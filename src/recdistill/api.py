@@ -16,8 +16,19 @@ if TYPE_CHECKING:
     from .knowledge import Knowledge
     from .objectives.base import ObjectiveConfig
     from .training import Training
+    from .training.live.base import LiveConfig
 
-__all__ = ["bundle", "default_objectives", "distill", "distill_chain", "evaluate", "fit", "split", "teach"]
+__all__ = [
+    "bundle",
+    "default_objectives",
+    "distill",
+    "distill_chain",
+    "evaluate",
+    "fit",
+    "learn_together",
+    "split",
+    "teach",
+]
 
 _HOME = Path(".recdistill")
 """Where knowledge goes that nobody named a place for; found again by teacher and data."""
@@ -42,6 +53,8 @@ def fit(
     knowledge: Knowledge | None = None,
     objectives: Sequence[ObjectiveConfig] | None = None,
     training: Training | None = None,
+    live: Sequence[LiveConfig] = (),
+    models: Mapping[str, RankingModel] | None = None,
     directory: str | Path | None = None,
 ) -> RankingModel:
     """Fit any model; see :func:`recdistill.training.fit`.
@@ -52,13 +65,17 @@ def fit(
         knowledge: For models with text inside and for distillation objectives.
         objectives: Loss terms; cross-entropy if None.
         training: Parameters of the loop.
+        live: Teachers that change while the model learns.
+        models: Fitted teachers by name, for live teachers that ask them.
         directory: For the log and for resuming.
     """
     from .objectives import CrossEntropy
     from .training import fit as run_fit
 
-    terms = [CrossEntropy()] if objectives is None else objectives
-    return run_fit(model, split(data), terms, knowledge=knowledge, training=training, directory=directory).model
+    return run_fit(
+        model, split(data), [CrossEntropy()] if objectives is None else objectives,
+        knowledge=knowledge, training=training, live=live, models=models, directory=directory,
+    ).model  # fmt: skip
 
 
 def teach(
@@ -123,6 +140,8 @@ def distill(
     *,
     objectives: Sequence[ObjectiveConfig] | None = None,
     training: Training | None = None,
+    live: Sequence[LiveConfig] = (),
+    models: Mapping[str, RankingModel] | None = None,
     directory: str | Path | None = None,
 ) -> RankingModel:
     """Train a student on its task and on what its teachers know.
@@ -133,10 +152,13 @@ def distill(
         knowledge: From :func:`teach`.
         objectives: Loss terms; :func:`default_objectives` if None.
         training: Parameters of the loop.
+        live: Teachers that change while the student learns; objectives read them by their ``id``.
+        models: Fitted teachers by name, for live teachers that ask them.
         directory: For the log and for resuming.
     """
     terms = default_objectives(knowledge) if objectives is None else objectives
-    return fit(student, data, knowledge=knowledge, objectives=terms, training=training, directory=directory)
+    return fit(student, data, knowledge=knowledge, objectives=terms, training=training, live=live, models=models,
+               directory=directory)  # fmt: skip
 
 
 def distill_chain(
@@ -179,6 +201,50 @@ def distill_chain(
                        training=training, directory=place)  # fmt: skip
     last = None if directory is None else Path(directory) / f"link-{len(models)}"
     return distill(models[-1], whole, shared + before, objectives=objectives, training=training, directory=last)
+
+
+def learn_together(
+    models: Sequence[ModelConfig],
+    data: Dataset | Split,
+    *,
+    weight: float = 1.0,
+    temperature: float = 1.0,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> list[RankingModel]:
+    """Mutual learning: models are trained in the same steps, each on the labels and on what all others rank then.
+
+    For other objectives, or learning rates of their own, use :func:`recdistill.training.fit` with
+    :class:`recdistill.training.Peer`.
+
+    Args:
+        models: The student first, two at least; all read the same contexts.
+        data: Dataset (then leave-last-out) or split.
+        weight: Of the soft labels of the others, together, beside cross-entropy.
+        temperature: Of the soft labels.
+        training: Parameters of the loop; training stops when the first model no longer gets better.
+        directory: For the log and for resuming.
+
+    Returns:
+        All of them in the order given, each with the weights of its own best epoch.
+    """
+    from .objectives import CrossEntropy, SoftLabels
+    from .training import Peer
+    from .training import fit as run_fit
+
+    if len(models) < 2:
+        raise ConfigError("two models at least learn together", key=("models",), hint="use fit for one")
+    names = ["student", *(f"peer-{number}" for number in range(1, len(models)))]
+
+    def terms(own: str) -> list[ObjectiveConfig]:
+        share = weight / (len(names) - 1)
+        others = (name for name in names if name != own)
+        return [CrossEntropy(), *(SoftLabels(teacher=name, temperature=temperature, weight=share) for name in others)]
+
+    beside = zip(names[1:], models[1:], strict=True)
+    peers = [Peer(id=name, model=model, objectives=terms(name)) for name, model in beside]
+    fitted = run_fit(models[0], split(data), terms(names[0]), training=training, live=peers, directory=directory)
+    return [fitted.model, *fitted.beside.values()]
 
 
 def default_objectives(knowledge: Knowledge) -> list[ObjectiveConfig]:

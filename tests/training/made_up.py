@@ -13,7 +13,7 @@ from recdistill.data.dataset import Split
 from recdistill.knowledge import EmbeddingsWriter, Knowledge, RankingsWriter, WeightsStore, rankings_of
 from recdistill.models import SASRec
 from recdistill.objectives import CrossEntropy, EmbeddingHint, SoftLabels
-from recdistill.training import Training, fit
+from recdistill.training import Fitted, MeanTeacher, Peer, Training, fit
 from tests.synthetic import tiny_split
 
 STUDENT = SASRec(dim=16, blocks=1, heads=1, max_length=10, dropout=0.1)
@@ -48,6 +48,14 @@ def knowledge(data: Split, path: Path) -> Knowledge:
     rankings.seal()
     embeddings.seal()
     return Knowledge.open(path)
+
+
+def live_training(folder: Path | str | None, epochs: int) -> Fitted:
+    """Train with every live teacher that ranks at each step."""
+    terms = [CrossEntropy(), SoftLabels(teacher="self", weight=0.5), SoftLabels(teacher="big", temperature=1.0)]
+    live = [MeanTeacher(id="self", momentum=0.9), Peer(id="big", model=STUDENT.replace(dim=24))]
+    training = Training(epochs=epochs, checkpoint_seconds=0, **FAST)
+    return fit(STUDENT, split(), terms, live=live, training=training, directory=folder)
 
 
 def main(folder: Path) -> None:

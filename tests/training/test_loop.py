@@ -245,7 +245,7 @@ class TestStops:
     def scores(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """What validation will say."""
         coming: list[float] = []
-        monkeypatch.setattr(loop_module._Loop, "_score", lambda _: coming.pop(0))
+        monkeypatch.setattr(loop_module._Loop, "_score", lambda *_: coming.pop(0))
         return coming
 
 

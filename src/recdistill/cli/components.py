@@ -20,13 +20,14 @@ def tables() -> dict[str, Components]:
     from ..models import MODELS
     from ..objectives import OBJECTIVES
     from ..teachers import TEACHERS
+    from ..training.live import LIVE
 
-    return {table.kind: table for table in (TEACHERS, MODELS, OBJECTIVES, SPLITS, READERS)}
+    return {table.kind: table for table in (TEACHERS, MODELS, OBJECTIVES, LIVE, SPLITS, READERS)}
 
 
 def components(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="teachers, models, objectives, splits, readers.")
+        str | None, typer.Argument(metavar="[KIND]", help="teachers, models, objectives, live, splits, readers.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -190,21 +190,27 @@ class Run:
 
         def work(path: Path) -> dict[str, Any]:
             from ..training import fit
+            from .teach import load_ranker
 
             label = f"student {kind}, seed {seed}"
-            known = _knowledge(uses)
+            places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
+            asked = {name for teacher in spec.live for name in teacher.asks}
             fitted = fit(
-                model, self.split, spec.objectives,
-                knowledge=known, training=training, directory=path / "fit", label=label,
+                model, self.split, spec.objectives, live=spec.live,
+                models={name: load_ranker(self.recipe, name, places) for name in asked},
+                knowledge=_knowledge(uses), training=training, directory=path / "fit", label=label,
             )  # fmt: skip
             fitted.model.save(path / "model")
+            for name, beside in fitted.beside.items():
+                beside.save(path / "beside" / name)
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
         return self.stages(f"train/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
 
     def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
         """All that a training of the student depends on."""
-        described = [o.name for o in spec.objectives], spec.model_dump(mode="json")
+        told = spec.model_dump(mode="json", exclude=None if spec.live else {"live"})
+        described = [o.name for o in spec.objectives], told
         return [self.data.key, (model.name, model.model_dump(mode="json")), described, [s.key for s in uses]]
 
     def settled(self, kind: str) -> TrainSpec:
@@ -238,7 +244,7 @@ class Run:
     def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read."""
         text = spec.parameters.get("text", getattr(self.recipe.student.model, "text", None))
-        read = self.recipe.read_by(spec.objectives, text, self.recipe.teachers)
+        read = self.recipe.read_by(spec.objectives, text, self.recipe.teachers, spec.needs)
         return [self.teacher(teacher) for teacher in self.recipe.teachers if teacher.id in read]
 
     @cached_property

@@ -20,6 +20,7 @@ from ..objectives import OBJECTIVES
 from ..registry import component_field
 from ..teachers import TEACHERS
 from ..training.config import Training
+from ..training.live import LIVE
 
 __all__ = ["BundleSpec", "DataSpec", "EvaluateSpec", "Recipe", "StudentSpec", "TeacherSpec", "TrainSpec"]
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from ..data import SplitConfig as SplitMethod
     from ..models import ModelConfig as Model
     from ..objectives.base import ObjectiveConfig as Objective
+    from ..training.live.base import LiveConfig as Live
 else:
+    Live = component_field(LIVE)
     Model = component_field(MODELS)
     Objective = component_field(OBJECTIVES)
     SplitMethod = component_field(SPLITS)
@@ -137,6 +140,7 @@ class TrainSpec(Config):
     name: ClassVar[str] = "train"
 
     objectives: list[Objective] = Field(min_length=1)
+    live: list[Live] = Field([], description="teachers that change while the student learns; objectives name their ids")
     parameters: dict[str, Any] = Field({}, description="of the model, where this training has its own, such as dropout")
     training: Training = Training()
 
@@ -151,7 +155,17 @@ class TrainSpec(Config):
         if "auto" in names and len(names) > 1:
             key = ("objectives", str(names.index("auto")))
             raise ConfigError("auto chooses all terms, so it stands alone", key=key, hint="remove the others")
+        if "auto" in names and self.live:
+            hint = "name the terms that read the live teachers"
+            raise ConfigError("auto chooses among terms that read stored teachers", key=("live",), hint=hint)
         return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Stored teachers that live ones read, and those whose fitted models they ask."""
+        own = {teacher.id for teacher in self.live}
+        named = (name for teacher in self.live for name in (*teacher.named_teachers, *teacher.asks))
+        return tuple(name for name in named if name not in own)
 
 
 class StudentSpec(Config):
@@ -188,6 +202,9 @@ class StudentSpec(Config):
 
     @model_validator(mode="after")
     def _alone_is_alone(self) -> StudentSpec:
+        if self.alone.live:
+            what = "live teachers are teachers, and this is the student without one"
+            raise ConfigError(what, key=("alone", "live"), hint="use them under distilled or ablations")
         for index, objective in enumerate(self.alone.objectives):
             if objective.is_taught:
                 key = ("alone", "objectives", str(index))
@@ -311,22 +328,29 @@ class Recipe(Config):
         for number, teacher in enumerate(self.teachers):
             _read_only(teacher.objectives, ids[:number], ("teachers", str(number)), " above")
         for kind, spec in self.student.trainings.items():
-            _read_only(spec.objectives, ids, ("student", *_place(kind)))
+            place = ("student", *_place(kind))
+            _read_only(spec.objectives, [*ids, *(teacher.id for teacher in spec.live)], place)
+            for name in spec.needs:
+                if name not in ids:
+                    raise ConfigError(f"no teacher is called {name!r}", key=(*place, "live"), hint=nearest(name, ids))
 
-    def read_by(self, objectives: Sequence[Objective], text: str | None, of: Sequence[TeacherSpec]) -> list[str]:
+    def read_by(
+        self, objectives: Sequence[Objective], text: str | None, of: Sequence[TeacherSpec], also: Sequence[str] = ()
+    ) -> list[str]:
         """Ids of the teachers that a training may read: those that are named, or all if a term names none.
 
         Args:
             objectives: Its terms.
             text: The teacher whose embeddings the model carries inside, or ``all``.
             of: The teachers there are for it.
+            also: Further teachers that it needs.
         """
         taught = [objective for objective in objectives if objective.is_taught]
         if not all(objective.named_teachers for objective in taught):
             return [teacher.id for teacher in of]
         named = [name for objective in taught for name in objective.named_teachers]
         encoders = {teacher.id for teacher in of if not teacher.ranks} if text == "all" else {text}
-        return [teacher.id for teacher in of if teacher.id in encoders.union(named)]
+        return [teacher.id for teacher in of if teacher.id in encoders.union(named, also)]
 
     def labels(self, teacher: TeacherSpec) -> bool:
         """Whether a recommender's or ensemble's rankings are stored."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import Training
+    from .live import LIVE, MeanTeacher, Peer
     from .loop import Fitted, fit
 
-__all__ = ["Fitted", "Training", "fit"]
+__all__ = ["LIVE", "Fitted", "MeanTeacher", "Peer", "Training", "fit"]
 
-_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop"}
+_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop", "LIVE": "live", "MeanTeacher": "live", "Peer": "live"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +19,47 @@ _FILE = "checkpoint.safetensors"
 
 
 def save_checkpoint(
-    directory: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, best: Mapping[str, Tensor],
-    run: str, progress: Mapping[str, Any],
+    directory: Path, modules: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer],
+    best: Mapping[str, Mapping[str, Tensor]], run: str, progress: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Replace the checkpoint in a directory atomically.
 
     Args:
         directory: Where it goes.
         modules: Name to module, for example the model and the objectives.
-        optimiser: Its moments are kept.
-        best: Weights of the best epoch so far.
+        optimisers: Name to optimiser, whose moments are kept.
+        best: Name to weights of the best epoch so far. No two of all these names are equal.
         run: Hash of everything that shapes the training.
         progress: JSON-like: history and whatever else the loop needs.
     """
     from safetensors.torch import save_file
 
-    tensors = {f"best/{name}": value for name, value in best.items()}
-    for prefix, module in modules.items():
-        tensors |= {f"{prefix}/{name}": value for name, value in module.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+    tensors: dict[str, Tensor] = {}
+    for prefix, weights in (*best.items(), *((name, module.state_dict()) for name, module in modules.items())):
+        tensors |= {f"{prefix}/{name}": value for name, value in weights.items()}
+    for prefix, optimiser in optimisers.items():
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"{prefix}/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
     plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     with atomic_path(directory / _FILE) as part:
         save_file(plain, part, {"run": run, "progress": json.dumps(progress)})
 
 
 def load_checkpoint(
-    directory: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, run: str
-) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Put modules and optimiser into the state of a checkpoint.
+    directory: Path, modules: Mapping[str, nn.Module], optimisers: Mapping[str, torch.optim.Optimizer],
+    best: Sequence[str], run: str,
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:  # fmt: skip
+    """Put modules and optimisers into the state of a checkpoint.
 
     Args:
         directory: Where it may be; what a killed process left half written there is removed.
         modules: As saved.
-        optimiser: As saved.
+        optimisers: As saved.
+        best: Names of the best weights.
         run: As saved.
 
     Returns:
-        The best weights and the progress, or None if there is no checkpoint.
+        The best weights by name and the progress, or None if there is no checkpoint.
 
     Raises:
         TrainingError: The checkpoint is broken or belongs to another training.
@@ -72,8 +75,9 @@ def load_checkpoint(
         raise TrainingError("the checkpoint belongs to another training", where=path, hint=hint)
     for prefix, module in modules.items():
         module.load_state_dict(_below(tensors, prefix))
-    _restore_moments(optimiser, _below(tensors, "optimiser"))
-    return _below(tensors, "best"), json.loads(described["progress"])
+    for prefix, optimiser in optimisers.items():
+        _restore_moments(optimiser, _below(tensors, prefix))
+    return {prefix: _below(tensors, prefix) for prefix in best}, json.loads(described["progress"])
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -21,7 +21,7 @@ from .head import catalogue_loss
 from .sampled import Negatives
 from .setup import build_model, build_objectives, build_optimiser
 
-__all__ = ["Forward", "Learner"]
+__all__ = ["Forward", "Kept", "Learner"]
 
 _LOSSES = (ScoreObjective, FeatureObjective)
 """Objectives that have a loss; others only prepare."""
@@ -42,6 +42,40 @@ class Forward:
     bias: Tensor | None
     hidden: Tensor
     outputs: Mapping[nn.Module, Tensor]
+
+
+class Kept:
+    """The best weights of a model so far.
+
+    Attributes:
+        model: The model.
+        best: Its best weights.
+        epoch: The epoch they are of, from 1; 0 before the first.
+        score: On validation; -inf where it was not validated.
+    """
+
+    def __init__(self, model: NeuralModel) -> None:
+        self.model, self.epoch, self.score = model, 0, -math.inf
+        self.best = self._weights()
+
+    def keep(self, epoch: int, score: float | None = None) -> None:
+        """Keep the present weights, unless earlier ones were as good.
+
+        Args:
+            epoch: From 1.
+            score: On validation; None where there is none, which keeps the latest.
+        """
+        if score is None or score > self.score:
+            self.best, self.epoch = self._weights(), epoch
+            self.score = self.score if score is None else score
+
+    def restore(self) -> NeuralModel:
+        """The model with its best weights, no longer in training."""
+        self.model.load_state_dict(self.best)
+        return self.model.eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
 
 class Learner:
@@ -66,21 +100,16 @@ class Learner:
         self.objectives = build_objectives(objectives, self.model, split, knowledge, training.seed)
         self.modules: dict[str, nn.Module] = {"model": self.model, "objectives": nn.ModuleDict(self.objectives)}
         self.optimiser = build_optimiser(self.modules.values(), training)
-        self.best, self.best_epoch = self.weights(), 0
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of all that the model has learned so far."""
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-    def keep(self, epoch: int) -> None:
-        """The present weights are the best so far."""
-        self.best, self.best_epoch = self.weights(), epoch
 
     def begin(self, epoch: int) -> dict[str, float]:
         """Begin an epoch, from 1: the weight of each term in it."""
         for objective in self.objectives.values():
             objective.begin(epoch - 1)
         return {name: objective.weight.at(epoch - 1) for name, objective in self.objectives.items()}
+
+    def reads(self, weights: Mapping[str, float]) -> set[str]:
+        """Teachers whose rankings the terms with a weight read."""
+        return {t for name, objective in self.objectives.items() if weights[name] > 0 for t in objective.teachers}
 
     def learns(self, weights: Mapping[str, float]) -> bool:
         """Whether any term with a loss has a weight."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..data.dataset import Split
-from ..errors import TrainingError
+from ..errors import ConfigError, TrainingError
 from ..evaluation.metrics import metric_values
 from ..evaluation.ranking import rank
 from ..knowledge import Knowledge
@@ -28,7 +29,10 @@ from .auto import Choice, choose
 from .batches import Step
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Training
-from .learner import Learner
+from .learner import Kept, Learner
+from .live.base import STUDENT, STUDENT_K, LiveConfig
+from .live.ranked import ranked
+from .live.setup import build_live, prepare_live
 from .log import EpochLog
 from .sampled import Negatives
 from .setup import (
@@ -36,6 +40,7 @@ from .setup import (
     draw_probabilities,
     pick_device,
     run_hash,
+    wanted_temperatures,
     weights_hash,
 )
 
@@ -48,11 +53,12 @@ class Fitted:
 
     Attributes:
         model: The model, with the weights of its best epoch.
-        history: One record per epoch: ``epoch``, ``seconds``, ``weight`` by term, ``loss`` by term (of those with a
-            weight above 0), ``valid`` by metric where it was evaluated.
+        history: One record per epoch: ``epoch``, ``seconds``, ``weight`` by term, ``loss`` by term (of those that have
+            a weight), ``valid`` by metric where it was evaluated, and ``live``: by live teacher, the same about it.
         best_epoch: Epoch of the weights, from 1; 0 for a model of closed form.
         seconds: Time spent, interruptions not counted.
         choice: How the terms were chosen, if that was left to ``auto``.
+        beside: Models that came out beside it: live teachers that learn, by their names.
     """
 
     model: RankingModel
@@ -60,6 +66,7 @@ class Fitted:
     best_epoch: int = 0
     seconds: float = 0.0
     choice: Choice | None = None
+    beside: dict[str, RankingModel] = field(default_factory=dict)
 
 
 def fit(
@@ -69,6 +76,8 @@ def fit(
     *,
     knowledge: Knowledge | None = None,
     training: Training | None = None,
+    live: Sequence[LiveConfig] = (),
+    models: Mapping[str, RankingModel] | None = None,
     directory: str | Path | None = None,
     label: str = "train",
     start: NeuralModel | None = None,
@@ -82,27 +91,34 @@ def fit(
         objectives: Loss terms; ignored by models of closed form.
         knowledge: What teachers said, for distillation objectives and models with text inside.
         training: Parameters of the loop.
+        live: Teachers that change while the model learns; objectives read them by their ``id``.
+        models: Fitted teachers by name, for live teachers that ask them.
         directory: Holds ``epochs.jsonl`` and a checkpoint; a run interrupted there goes on from it.
         label: Name in the progress line.
         start: A model of this config that is trained further, in place, instead of one with initial weights. It is also
             what is returned; without a better epoch it has the weights it came with.
 
     Raises:
-        ConfigError: There is no objective to train by, or no such device.
+        ConfigError: There is no objective to train by, or no such device, or live teachers do not fit.
         KnowledgeError: Something an objective needs was not taught, or was taught about other data.
         TrainingError: A loss is not finite, or the directory holds another training.
     """
     training, knowledge = training or Training(), knowledge or Knowledge(())
     if not isinstance(config, NeuralConfig):
+        if live:
+            raise ConfigError(f"{config.name} is not trained by steps", key=("live",), hint="remove live teachers")
         began = time.monotonic()
         return Fitted(config.build(split, knowledge, training.seed), seconds=time.monotonic() - began)
     place, choice = None if directory is None else Path(directory), None
     if len(objectives) == 1 and isinstance(objectives[0], Auto):
+        if live:
+            hint = "name the terms that read the live teachers"
+            raise ConfigError("auto chooses among terms that read stored teachers", key=("live",), hint=hint)
         choice = choose(
             objectives[0], config, split, knowledge=knowledge, training=training, directory=place, label=label
         )
         objectives, place = choice.objectives, choice.directory
-    loop = _Loop(config, split, objectives, knowledge, training, place, start)
+    loop = _Loop(config, split, objectives, knowledge, training, live, models or {}, place, start)
     with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []):
         return replace(loop.run(label), choice=choice)
 
@@ -112,25 +128,33 @@ class _Loop:
 
     def __init__(
         self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
-        training: Training, directory: Path | None, start: NeuralModel | None,
+        training: Training, live: Sequence[LiveConfig], models: Mapping[str, RankingModel], directory: Path | None,
+        start: NeuralModel | None,
     ) -> None:  # fmt: skip
         self.split, self.training, self.directory = split, training, directory
         self.device = pick_device(training.device)
         began = None if start is None else weights_hash(start)  # before objectives and training change it
-        self.student = Learner(config, split, objectives, knowledge, training, self.device, start)
-        terms = self.student.objectives
-        self.loader = build_loader(config, split, knowledge, terms.values(), training, self.device)
-        self.run_hash = run_hash(config, training, terms, split, knowledge, began)
+        self.live, known = build_live(live, split, knowledge, models)
+        self.student = Learner(config, split, objectives, known, training, self.device, start)
+        prepare_live(self.live, self.student, split, known, training, self.device, models, directory)
+        peers = {name: teacher.learner for name, teacher in self.live.items() if teacher.learner is not None}
+        self.learners = {STUDENT: self.student, **peers}
+        self.kept = {STUDENT: Kept(self.student.model)}
+        self.kept |= {name: Kept(teacher.model) for name, teacher in self.live.items() if teacher.model is not None}
+        terms = [term for learner in self.learners.values() for term in learner.objectives.values()]
+        self.temperatures = wanted_temperatures(terms)
+        at_step = {STUDENT, *(name for name, teacher in self.live.items() if teacher.at_step)}
+        self.loader = build_loader(config, split, known, terms, training, self.device, at_step)
+        self.run_hash = run_hash(config, training, self.student.objectives, split, known, began)
         self.probabilities = draw_probabilities(split, training.negatives_power).to(self.device)
         self.history: list[dict[str, Any]] = []
         self.steps = 0
-        self.floor = -math.inf  # what the start scores
         self.started = start is not None
 
     def run(self, label: str) -> Fitted:
         self._resume()
         if self.started and not self.history and self.split.valid.targets.n_events:
-            self.floor = self._score()
+            self.kept[STUDENT].score = self._score(self.student.model)  # what is to be surpassed
         log = EpochLog(self.directory, self.history, self.training.tensorboard)
         saved = time.monotonic()
         with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
@@ -139,20 +163,15 @@ class _Loop:
                 if self._finished() or time.monotonic() - saved >= self.training.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
-        self.student.model.load_state_dict(self.student.best)
-        return Fitted(self.student.model.eval(), self.history, self.student.best_epoch, self.seconds)
+        models: dict[str, RankingModel] = {name: kept.restore() for name, kept in self.kept.items()}
+        return Fitted(models.pop(STUDENT), self.history, self.kept[STUDENT].epoch, self.seconds, models)
 
     @property
     def seconds(self) -> float:
         return float(sum(record["seconds"] for record in self.history))
 
-    @property
-    def best_score(self) -> float:
-        record = self.history[self.student.best_epoch - 1] if self.student.best_epoch else {}
-        return float(record.get("valid", {}).get(self.training.metric, self.floor))
-
     def _finished(self) -> bool:
-        done, best = len(self.history), self.student.best_epoch
+        done, best = len(self.history), self.kept[STUDENT].epoch
         waited = (done - best) // self.training.evaluate_every if best else 0
         over = self.training.max_minutes is not None and self.seconds > 60 * self.training.max_minutes
         return done >= self.training.epochs or waited >= self.training.patience or over
@@ -160,18 +179,27 @@ class _Loop:
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, Any]:
         start = time.monotonic()
         torch.manual_seed(self.training.seed * 1_000_003 + epoch)
-        self.student.model.train()
-        weights = self.student.begin(epoch)
-        sums: dict[str, float] = {}
+        for teacher in self.live.values():
+            teacher.before_epoch(epoch)
+        for learner in self.learners.values():
+            learner.model.train()
+        weights = {name: learner.begin(epoch) for name, learner in self.learners.items()}
+        sums: dict[str, dict[str, float]] = {name: {} for name in self.learners}
         n = 0
         with closing(self.loader.epoch(self.training.seed, epoch)) as steps:
             for step in steps:
-                for name, value in self._step(step, weights, epoch).items():
-                    sums[name] = sums.get(name, 0.0) + value * len(step.batch.labels)
+                for name, values in self._step(step, weights, epoch).items():
+                    for term, value in values.items():
+                        sums[name][term] = sums[name].get(term, 0.0) + value * len(step.batch.labels)
                 n += len(step.batch.labels)
         if not n:
             raise TrainingError("no training event has an earlier one", hint="a split with longer histories is needed")
-        record: dict[str, Any] = {"epoch": epoch, "weight": weights, "loss": {name: s / n for name, s in sums.items()}}
+        parts = {
+            name: {"weight": weights[name], "loss": {term: s / n for term, s in sums[name].items()}} for name in sums
+        }
+        record: dict[str, Any] = {"epoch": epoch, **parts.pop(STUDENT)}
+        if self.live:
+            record["live"] = {name: parts.get(name, {}) | teacher.facts() for name, teacher in self.live.items()}
         self._validate(record)
         record["seconds"] = round(time.monotonic() - start, 4)
         self.history.append(record)
@@ -180,40 +208,59 @@ class _Loop:
 
     def _validate(self, record: dict[str, Any]) -> None:
         epoch = record["epoch"]
-        if not self.split.valid.targets.n_events:
-            self.student.keep(epoch)
-        elif epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
-            score = self._score()
-            record["valid"] = {self.training.metric: score}
-            if score > self.best_score:
-                self.student.keep(epoch)
+        for name, kept in self.kept.items():
+            if not self.split.valid.targets.n_events:
+                kept.keep(epoch)
+            elif epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
+                score = self._score(kept.model)
+                _about(record, name)["valid"] = {self.training.metric: score}
+                kept.keep(epoch, score)
 
-    def _score(self) -> float:
+    def _score(self, model: RankingModel) -> float:
         """Mean of the metric over the validation contexts."""
         k = int(self.training.metric.partition("@")[2])
-        ranked = rank(self.student.model, self.split.valid, k, exclude_history=self.training.exclude_history)
-        return float(np.nanmean(metric_values(ranked, self.split.valid.targets, self.training.metric)))
+        found = rank(model, self.split.valid, k, exclude_history=self.training.exclude_history)
+        return float(np.nanmean(metric_values(found, self.split.valid.targets, self.training.metric)))
 
     def _note(self) -> str:
-        best = self.student.best_epoch
-        return f"{self.training.metric} {self.best_score:.4f} (epoch {best})" if best else ""
+        best = self.kept[STUDENT]
+        return f"{self.training.metric} {best.score:.4f} (epoch {best.epoch})" if best.epoch else ""
 
-    def _step(self, step: Step, weights: dict[str, float], epoch: int) -> dict[str, float]:
-        """One step of the optimiser; the mean loss of each term that has a weight."""
+    def _step(self, step: Step, weights: Mapping[str, Mapping[str, float]], epoch: int) -> dict[str, dict[str, float]]:
+        """One step of every optimiser; the mean loss of each term that has a weight, by learner."""
         self.steps += 1
-        if not self.student.learns(weights):
+        learning = {name: learner for name, learner in self.learners.items() if learner.learns(weights[name])}
+        if not learning:
             return {}
-        said = self.student.forward(step.batch, weights)
-        return self.student.learn(
-            said, step.batch, step.rankings, weights,
-            lr=self._lr(epoch), negatives=self._negatives(), where=f"epoch {epoch}, step {self.steps}",
-        )  # fmt: skip
+        asked = {teacher for name, learner in learning.items() for teacher in learner.reads(weights[name])}
+        said = {
+            name: learner.forward(step.batch, weights[name])
+            for name, learner in self.learners.items()
+            if name in learning or name in asked
+        }
+        rankings = dict(step.rankings)
+        for name in sorted(asked - rankings.keys()):
+            wanted = self.temperatures[name]
+            if name == STUDENT:
+                rankings[name] = ranked(said[name], step.batch, wanted, k=STUDENT_K, sequential=self.loader.sequential)
+            else:
+                rankings[name] = self.live[name].rankings(step, said, wanted)
+        negatives, where = self._negatives(), f"epoch {epoch}, step {self.steps}"
+        values = {}
+        for name, learner in learning.items():
+            lr = self._lr(learner.training, epoch)
+            values[name] = learner.learn(
+                said[name], step.batch, rankings, weights[name], lr=lr, negatives=negatives, where=where
+            )
+        for teacher in self.live.values():
+            teacher.after_step()
+        return values
 
-    def _lr(self, epoch: int) -> float:
-        warmup = min(self.training.warmup, 2 * self.loader.steps)  # a small log must not spend its training on it
-        rate = self.training.lr * min(1.0, self.steps / max(warmup, 1))
-        if self.training.lr_decay == "cosine":
-            rate *= (1 + math.cos(math.pi * (epoch - 1) / self.training.epochs)) / 2
+    def _lr(self, training: Training, epoch: int) -> float:
+        warmup = min(training.warmup, 2 * self.loader.steps)  # a small log must not spend its training on it
+        rate = training.lr * min(1.0, self.steps / max(warmup, 1))
+        if training.lr_decay == "cosine":
+            rate *= (1 + math.cos(math.pi * (epoch - 1) / training.epochs)) / 2
         return rate
 
     def _negatives(self) -> Negatives | None:
@@ -222,17 +269,41 @@ class _Loop:
 
     def _save(self) -> None:
         if self.directory is not None:
-            best = self.student.best_epoch
-            progress = {"history": self.history, "best_epoch": best, "steps": self.steps, "floor": self.floor}
-            learner = self.student
-            save_checkpoint(self.directory, learner.modules, learner.optimiser, learner.best, self.run_hash, progress)
+            kept = {name: (kept.epoch, kept.score) for name, kept in self.kept.items()}
+            progress = {"history": self.history, "steps": self.steps, "kept": kept}
+            save_checkpoint(self.directory, self._modules(), self._optimisers(), self._best(), self.run_hash, progress)
 
     def _resume(self) -> None:
         if self.directory is None:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        found = load_checkpoint(self.directory, self.student.modules, self.student.optimiser, self.run_hash)
-        if found is not None:
-            self.student.best, progress = found
-            self.history, self.steps = progress["history"], progress["steps"]
-            self.student.best_epoch, self.floor = progress["best_epoch"], progress["floor"]
+        found = load_checkpoint(self.directory, self._modules(), self._optimisers(), tuple(self._best()), self.run_hash)
+        if found is None:
+            return
+        best, progress = found
+        self.history, self.steps = progress["history"], progress["steps"]
+        for name, kept in self.kept.items():
+            kept.best = best[_placed("best", name)]
+            kept.epoch, kept.score = progress["kept"][name]
+        for teacher in self.live.values():
+            teacher.resume(len(self.history))
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """Everything with weights, by its place in a checkpoint; the same for optimisers and best weights."""
+        return {**self.student.modules, **{f"live {name}": teacher for name, teacher in self.live.items()}}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {_placed("optimiser", name): learner.optimiser for name, learner in self.learners.items()}
+
+    def _best(self) -> dict[str, dict[str, Tensor]]:
+        return {_placed("best", name): kept.best for name, kept in self.kept.items()}
+
+
+def _placed(what: str, name: str) -> str:
+    return what if name == STUDENT else f"{what} {name}"
+
+
+def _about(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """What an epoch's record says about the student, or about a live teacher."""
+    found: dict[str, Any] = record if name == STUDENT else record.get("live", {}).get(name, {})
+    return found

@@ -25,6 +25,7 @@ __all__ = [
     "draw_probabilities",
     "pick_device",
     "run_hash",
+    "wanted_temperatures",
     "weights_hash",
 ]
 
@@ -85,27 +86,34 @@ def build_optimiser(modules: Iterable[nn.Module], training: Training) -> torch.o
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=training.lr, fused=True)
 
 
-def build_loader(
-    config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Collection[Objective], training: Training,
-    device: torch.device,
-) -> Loader:  # fmt: skip
-    """The loader, with the stores that objectives read.
-
-    Raises:
-        KnowledgeError: Rankings are at single events, and the model knows users only.
-    """
+def wanted_temperatures(objectives: Iterable[Objective]) -> dict[str, tuple[float, ...]]:
+    """Teacher to the temperatures at which some objective wants the tail of its rankings."""
     temperatures: dict[str, tuple[float, ...]] = {}
     for objective in objectives:
         for teacher in objective.teachers:
             temperatures[teacher] = tuple(sorted({*temperatures.get(teacher, ()), *objective.temperatures}))
-    stores = {teacher: knowledge.rankings(teacher)[0] for teacher in temperatures}
+    return temperatures
+
+
+def build_loader(
+    config: NeuralConfig, split: Split, knowledge: Knowledge, objectives: Collection[Objective], training: Training,
+    device: torch.device, at_step: Collection[str] = (),
+) -> Loader:  # fmt: skip
+    """The loader, with the stores that objectives read but those of teachers that rank at every step.
+
+    Raises:
+        KnowledgeError: Rankings are at single events, and the model knows users only.
+    """
+    temperatures = wanted_temperatures(objectives)
+    stores = {teacher: knowledge.rankings(teacher)[0] for teacher in temperatures if teacher not in at_step}
     for teacher, store in stores.items():
         if store.contexts == "events" and not config.sequential:
             what = f"{teacher!r} ranked at single events, and {config.name} knows users only"
             raise KnowledgeError(what, where=store.path, hint="let it rank at the ends of histories: contexts='all'")
     return Loader(
         split.train, split.n_items, length=config.max_length, sequential=config.sequential, positions=training.batch,
-        stores=stores, temperatures=temperatures, device=device, ends=any(o.at_ends for o in objectives),
+        stores=stores, temperatures=temperatures, device=device,
+        ends=any(o.at_ends for o in objectives) or len(stores) < len(temperatures),
     )  # fmt: skip
 
 
