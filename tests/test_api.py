@@ -76,6 +76,14 @@ def test_a_chain_hands_knowledge_on_and_does_nothing_twice(tmp_path: Path) -> No
         rd.distill_chain(models[:1], data)
 
 
+def test_models_learn_together() -> None:
+    data, models = tiny_split(), [rd.models.FISM(dim=4), rd.models.FISM(dim=8), rd.models.FISM(dim=12)]
+    fitted = rd.learn_together(models, data, training=FEW, weight=0.5)
+    assert [model.config for model in fitted] == models
+    with pytest.raises(ConfigError, match="two models at least learn together; use fit for one"):
+        rd.learn_together(models[:1], data)
+
+
 def test_a_dataset_is_split_by_leaving_the_last_out() -> None:
     dataset = tiny_split().dataset
     assert rd.split(dataset).method == "leave-last-out"

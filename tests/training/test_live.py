@@ -56,7 +56,7 @@ class TestRanked:
         inputs = torch.tensor([[1, 2, 7], [4, 4, 0]])  # 7 is padding
         at = torch.tensor([0, 1, 3, 5])
         labels = torch.zeros(4, 1, dtype=torch.int64)
-        batch = Batch(torch.arange(2), inputs, at, labels, torch.ones(4, 1))
+        batch = Batch(torch.arange(2), inputs, at, torch.arange(4), labels, torch.ones(4, 1))
         hidden = torch.randn(4, 3)
         found = ranked(Forward(table, said_bias, hidden), batch, (1.0, 2.0), k=4, sequential=True)
         scores = (hidden @ table.T + (0 if said_bias is None else said_bias)).numpy()
@@ -71,7 +71,9 @@ class TestRanked:
 
     def test_of_users_and_of_those_who_have_seen_everything(self) -> None:
         labels = torch.tensor([[0, 1, 2], [2, -1, -1]])
-        batch = Batch(torch.arange(2), torch.full((2, 1), 3), torch.arange(2), labels, torch.ones(2, 3))
+        batch = Batch(
+            torch.arange(2), torch.full((2, 1), 3), torch.arange(2), torch.arange(2), labels, torch.ones(2, 3)
+        )
         said = Forward(torch.eye(3), None, torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
         found = ranked(said, batch, (1.0,), k=5, sequential=False)
         assert found.confidence.tolist() == [0, 1]

@@ -85,6 +85,10 @@ def _models(
     for spec in sorted(latest_first, key=lambda spec: spec.id != main):  # the main teacher first of all
         if spec.ranks:
             models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
+    for teacher in run.recipe.student.distilled.live:
+        places_beside = [stage.path / "beside" / teacher.id for stage in trainings["distilled"]]
+        if all(place.exists() for place in places_beside):
+            models[teacher.id], roles[teacher.id] = [load_model(place) for place in places_beside], "teacher"
     for name, (kind, role) in _trained(run).items():
         models[name], roles[name] = [load_model(stage.path / "model") for stage in trainings[kind]], role
     models[SERVED], roles[SERVED] = [ServedModel(run.served.path / "bundle")], "served"
@@ -142,6 +146,8 @@ def _note(run: Run, name: str, role: report.Role) -> str:
     if role == "served":
         return f"{run.recipe.bundle.vectors} bundle of seed {run.served.info['seed']}, without torch"
     if role == "teacher":
+        if any(teacher.id == name for teacher in run.recipe.student.distilled.live):
+            return "learned beside the student"
         weights = next(s for s in run.taught if s.name == f"teach/{name}").info.get("weights", {})
         return ", ".join(f"{weight:.2f} {member}" for member, weight in weights.items())
     if role == "ablation":

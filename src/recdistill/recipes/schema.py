@@ -299,7 +299,7 @@ class Recipe(Config):
 
     title: str = Field(pattern=_SLUG, description="name of the run directory")
     data: DataSpec
-    teachers: list[TeacherSpec] = Field(min_length=1)
+    teachers: list[TeacherSpec] = Field([], description="in the order in which they are taught")
     student: StudentSpec
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
     evaluate: EvaluateSpec = EvaluateSpec()
@@ -320,6 +320,8 @@ class Recipe(Config):
                         f"member {member!r} is no recommender above", key=("teachers", str(index), "members"), hint=hint
                     )
         self._objectives_fit(ids)
+        if not ids and not self.student.distilled.live:
+            raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a seed is named twice", key=("seeds",))
         return self
@@ -329,7 +331,11 @@ class Recipe(Config):
             _read_only(teacher.objectives, ids[:number], ("teachers", str(number)), " above")
         for kind, spec in self.student.trainings.items():
             place = ("student", *_place(kind))
-            _read_only(spec.objectives, [*ids, *(teacher.id for teacher in spec.live)], place)
+            live = [teacher.id for teacher in spec.live]
+            for index, name in enumerate(live):
+                if name in (*ids, *live[:index]):
+                    raise ConfigError(f"two teachers are called {name!r}", key=(*place, "live", str(index), "id"))
+            _read_only(spec.objectives, [*ids, *live], place)
             for name in spec.needs:
                 if name not in ids:
                     raise ConfigError(f"no teacher is called {name!r}", key=(*place, "live"), hint=nearest(name, ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ class Forward:
     table: Tensor
     bias: Tensor | None
     hidden: Tensor
-    outputs: Mapping[nn.Module, Tensor]
+    outputs: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
 
 class Kept:

@@ -46,7 +46,6 @@ def ranked(
         sequential: Whether the network reads histories.
         exclude_seen: Items of the history get no probability.
     """
-    assert said.hidden is not None
     hidden, table = said.hidden.float(), said.table.float()
     seen = _seen(batch, sequential, len(table)) if exclude_seen else batch.labels[:, :0]
     step = max(1, _CHUNK_NUMBERS // len(table))
