@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
     from .knowledge import Knowledge
     from .objectives.base import ObjectiveConfig
-    from .training import Training
+    from .training import Fitted, Training
     from .training.live.base import LiveConfig
 
 __all__ = [
@@ -69,11 +69,8 @@ def fit(
         models: Fitted teachers by name, for live teachers that ask them.
         directory: For the log and for resuming.
     """
-    from .objectives import CrossEntropy
-    from .training import fit as run_fit
-
-    return run_fit(
-        model, split(data), [CrossEntropy()] if objectives is None else objectives,
+    return _fit(
+        model, split(data), objectives,
         knowledge=knowledge, training=training, live=live, models=models, directory=directory,
     ).model  # fmt: skip
 
@@ -87,6 +84,7 @@ def teach(
     k: int = 100,
     objectives: Sequence[ObjectiveConfig] | None = None,
     training: Training | None = None,
+    snapshots: int = 0,
     directory: str | Path | None = None,
 ) -> Knowledge:
     """Let a teacher say what it knows about the data, and store it.
@@ -103,6 +101,8 @@ def teach(
         k: Items stored for each position.
         objectives: Loss terms of a recommender that is fitted here; cross-entropy if None.
         training: How a recommender is fitted.
+        snapshots: So many states of a recommender that is trained here label too, from the way to its best epoch, as
+            ``NAME@1`` (the earliest), ``NAME@2`` and so on.
         directory: Where the stores go; ``.recdistill/NAME-HASH`` if None. What is there already is not asked again.
 
     Returns:
@@ -119,12 +119,15 @@ def teach(
         return Knowledge.open(place)
     if isinstance(teacher, ModelConfig):
         name = name or teacher.name
-        shaped = _hash(teacher, training, knowledge, *(objectives or ()))
+        shaped = _hash(teacher, training, knowledge, *(objectives or ())) + (f"-{snapshots}" if snapshots else "")
         place = Path(directory or _HOME / f"{name}-{shaped}-{whole.fingerprint}")
-        if not (place / "model").exists():
-            fitted = fit(teacher, whole, knowledge=knowledge, objectives=objectives, training=training,
-                         directory=place / "fit")  # fmt: skip
-            fitted.save(place / "model")
+        if snapshots or not (place / "model").exists():
+            from .teachers.recommender import label_snapshots
+
+            fitted = _fit(teacher, whole, objectives, knowledge=knowledge, training=training, directory=place / "fit",
+                          snapshots=snapshots)  # fmt: skip
+            fitted.model.save(place / "model")
+            label_snapshots(fitted.snapshots, whole, place, name, k)
         return _label(load_model(place / "model"), whole, place, name, k)
     if isinstance(teacher, RankingModel):
         if directory is None:
@@ -305,18 +308,22 @@ def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **setti
     return place
 
 
+def _fit(model: ModelConfig, data: Split, objectives: Sequence[ObjectiveConfig] | None, **settings: Any) -> Fitted:
+    from .objectives import CrossEntropy
+    from .training import fit as run_fit
+
+    return run_fit(model, data, [CrossEntropy()] if objectives is None else objectives, **settings)
+
+
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
     from .knowledge import Knowledge
-    from .teachers.ensemble import Ensemble
+    from .teachers.ensemble import calibrated
     from .teachers.own_vectors import leave_vectors
     from .teachers.recommender import RecommenderTeacher
 
     if isinstance(model, VectorModel):
         leave_vectors(model, data, place, name)
-    # scores of a closed form are no log-probabilities; an ensemble of one, fitted on validation, makes them such
-    calibrated = model.config.trained or isinstance(model, Ensemble)
-    scored = model if calibrated else Ensemble.fit({name: model}, data.valid)
-    RecommenderTeacher(scored, name=name).label(data, place / "rankings", k=k)
+    RecommenderTeacher(calibrated(name, model, data.valid), name=name).label(data, place / "rankings", k=k)
     return Knowledge.open(place)
 
 

@@ -55,6 +55,60 @@ def test_what_learned_beside_the_student_is_kept_and_shown(recipe: Path, tmp_pat
     assert changed.trained("alone", 0).cached
 
 
+ASKING = """\
+title: asking
+data:
+  log: ratings.csv
+  split: {type: per-user-ratio, valid: 0.2, test: 0.2}
+teachers:
+  - {id: linear, type: recommender, model: {type: slist, l2: 10}}
+  - id: large
+    type: recommender
+    model: {type: fism, dim: 16}
+    snapshots: 2
+    training: {epochs: 5, lr: 0.01}
+    k: 20
+    label: true
+  - {id: both, type: ensemble, members: [linear, large], label: false}
+student:
+  model: {type: fism, dim: 4}
+  alone: {objectives: [cross-entropy], training: {epochs: 1}}
+  distilled:
+    live:
+      - {id: path, type: trajectory, of: large, every: 1}
+      - {id: asked, type: on-policy, of: both, every: 1, after: 0, k: 10}
+    objectives:
+      - {type: soft-labels, teacher: path}
+      - {type: soft-labels, teacher: asked}
+    training: {epochs: 3}
+"""
+
+
+def test_a_trajectory_and_an_ensemble_that_is_asked(films: Path, tmp_path: Path) -> None:
+    (films / "asking.yaml").write_text(ASKING, encoding="utf-8")
+    run = Run(load_recipe(films / "asking.yaml"), tmp_path / "run")
+    stage = run.trained("distilled", 0)
+    told = [record["live"] for record in stage.info["history"]]
+    assert [record["asked"]["round"] for record in told] == [1, 2, 3]
+    assert all(0 <= record["path"]["level"] <= 1 for record in told)
+    assert [found.name for found in run.knowledge_for(run.recipe.student.distilled)] == ["teach/large", "teach/both"]
+    assert Run(load_recipe(films / "asking.yaml"), tmp_path / "run").trained("distilled", 0).cached
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("teachers.0.snapshots=2", "slist is not trained by steps: there is nothing to keep on the way"),
+        ("teachers.1.folds=2", "snapshots have seen all users, which folds are there to avoid; remove one of the two"),
+        ("student.distilled.live.1.of=nobody", "no teacher is called 'nobody'"),
+    ],
+)
+def test_misuse_of_teachers_that_are_asked(films: Path, setting: str, message: str) -> None:
+    (films / "asking.yaml").write_text(ASKING, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(films / "asking.yaml", (setting,))
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

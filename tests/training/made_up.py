@@ -13,7 +13,7 @@ from recdistill.data.dataset import Split
 from recdistill.knowledge import EmbeddingsWriter, Knowledge, RankingsWriter, WeightsStore, rankings_of
 from recdistill.models import SASRec
 from recdistill.objectives import CrossEntropy, EmbeddingHint, SoftLabels
-from recdistill.training import Fitted, MeanTeacher, Peer, Training, fit
+from recdistill.training import Fitted, MeanTeacher, OnPolicy, Peer, Training, fit
 from tests.synthetic import tiny_split
 
 STUDENT = SASRec(dim=16, blocks=1, heads=1, max_length=10, dropout=0.1)
@@ -56,6 +56,16 @@ def live_training(folder: Path | str | None, epochs: int) -> Fitted:
     live = [MeanTeacher(id="self", momentum=0.9), Peer(id="big", model=STUDENT.replace(dim=24))]
     training = Training(epochs=epochs, checkpoint_seconds=0, **FAST)
     return fit(STUDENT, split(), terms, live=live, training=training, directory=folder)
+
+
+def on_policy_training(folder: Path | str | None, epochs: int) -> Fitted:
+    """Train with a teacher that is asked every other epoch."""
+    data = split()
+    terms = [CrossEntropy(), SoftLabels(teacher="asked", temperature=1.0)]
+    live = [OnPolicy(id="asked", of="big", every=2, after=1, k=6, pick="draw")]
+    training = Training(epochs=epochs, checkpoint_seconds=0, **FAST)
+    models = {"big": STUDENT.replace(dim=24).build(data, seed=1)}
+    return fit(STUDENT, data, terms, live=live, models=models, training=training, directory=folder)
 
 
 def main(folder: Path) -> None:

@@ -23,7 +23,7 @@ from .sources import input_files, split_data
 if TYPE_CHECKING:
     from ..data import Split
     from ..knowledge import Knowledge
-    from ..models import ModelConfig
+    from ..models import ModelConfig, RankingModel
     from ..reports import ReportData
 
 __all__ = ["Run", "run_recipe"]
@@ -138,7 +138,12 @@ class Run:
                 places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
                 return teach(self.recipe, spec, self.split, _knowledge(uses), places, path)
 
-            described = [spec.model_dump(mode="json"), self.recipe.labels(spec), [stage.key for stage in uses]]
+            plain = () if spec.snapshots else ("snapshots",)  # keys of stages stay as they were before there were any
+            described = [
+                spec.model_dump(mode="json", exclude=set(plain)),
+                self.recipe.labels(spec),
+                [stage.key for stage in uses],
+            ]
             inputs = [*self._source(spec), *described]
             self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work, keeps=_stores)
         return self._teachers[spec.id]
@@ -190,14 +195,10 @@ class Run:
 
         def work(path: Path) -> dict[str, Any]:
             from ..training import fit
-            from .teach import load_ranker
 
             label = f"student {kind}, seed {seed}"
-            places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
-            asked = {name for teacher in spec.live for name in teacher.asks}
             fitted = fit(
-                model, self.split, spec.objectives, live=spec.live,
-                models={name: load_ranker(self.recipe, name, places) for name in asked},
+                model, self.split, spec.objectives, live=spec.live, models=self._asked(spec),
                 knowledge=_knowledge(uses), training=training, directory=path / "fit", label=label,
             )  # fmt: skip
             fitted.model.save(path / "model")
@@ -206,6 +207,15 @@ class Run:
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
         return self.stages(f"train/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
+
+    def _asked(self, spec: TrainSpec) -> dict[str, RankingModel]:
+        """The fitted models that live teachers ask, by name."""
+        from ..teachers.ensemble import calibrated
+        from .teach import load_ranker
+
+        places = {stage.name.removeprefix("teach/"): stage.path for stage in self.taught}
+        names = dict.fromkeys(name for teacher in spec.live for name in teacher.asks)
+        return {n: calibrated(n, load_ranker(self.recipe, n, places), self.split.valid) for n in names}
 
     def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
         """All that a training of the student depends on."""

@@ -54,9 +54,9 @@ class DataSpec(Config):
     split: SplitMethod = Field(default_factory=lambda: SPLITS["leave-last-out"].load()())
 
 
-_IGNORED_OF_OTHERS = ("objectives", "training", "k", "folds", "label")
+_IGNORED_OF_OTHERS = ("objectives", "training", "k", "folds", "label", "snapshots")
 """Fields of a teacher that encoders and imports do not read."""
-_IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training", "folds")}
+_IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training", "folds", "snapshots")}
 """The same of other types."""
 
 
@@ -77,6 +77,9 @@ class TeacherSpec(Config):
         None, description="store rankings; default: ensembles do, and a recommender in no ensemble"
     )
     k: int = Field(100, ge=1, description="items stored for each position")
+    snapshots: int = Field(
+        0, ge=0, description="of a trained recommender: so many models from the way to its best epoch label too"
+    )
     folds: int = Field(0, ge=0, description="of a recommender: label each user by a model fitted without them (0: off)")
     parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble or an import")
 
@@ -111,6 +114,16 @@ class TeacherSpec(Config):
         if self.folds > 1 and any(objective.is_taught for objective in self.objectives):
             what = "fold models are fitted without some users, of whom a teacher above has spoken too"
             raise ConfigError(what, key=("folds",), hint="remove folds, or the objectives that read a teacher")
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_of_a_training(self) -> TeacherSpec:
+        if self.snapshots and self.model is not None and not self.model.trained:
+            what = f"{self.model.name} is not trained by steps: there is nothing to keep on the way"
+            raise ConfigError(what, key=("snapshots",), hint="remove it")
+        if self.snapshots and self.folds > 1:
+            what = "snapshots have seen all users, which folds are there to avoid"
+            raise ConfigError(what, key=("snapshots",), hint="remove one of the two")
         return self
 
     @model_validator(mode="after")

@@ -11,11 +11,11 @@ from ..knowledge import Knowledge
 from ..models import RankingModel, VectorModel, load_model
 from ..objectives import CrossEntropy
 from ..teachers import TEACHERS
-from ..teachers.ensemble import Ensemble
+from ..teachers.ensemble import Ensemble, calibrated
 from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
 from ..teachers.own_vectors import leave_vectors
-from ..teachers.recommender import RecommenderTeacher
-from ..training import Training, fit
+from ..teachers.recommender import RecommenderTeacher, label_snapshots
+from ..training import Fitted, fit
 from .schema import Recipe, TeacherSpec
 
 __all__ = ["described", "load_ranker", "teach"]
@@ -53,32 +53,32 @@ def described(recipe: Recipe, spec: TeacherSpec) -> Any:
 
 def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> dict[str, Any]:
     assert spec.model is not None
-    model, facts = _fit(spec, split, knowledge, spec.training, path / "fit", spec.id)
+    fitted = _fit(spec, split, knowledge, path / "fit", spec.id)
+    model = fitted.model
     model.save(path / "model")
     for fold, folds in _folds(spec, split.n_users):
         rest = without_users(split, folds == fold)
-        _fit(spec, rest, knowledge, spec.training, path / f"fit-{fold}", f"{spec.id}, fold {fold + 1}")[0].save(
+        _fit(spec, rest, knowledge, path / f"fit-{fold}", f"{spec.id}, fold {fold + 1}").model.save(
             path / f"fold-{fold}"
         )
     if isinstance(model, VectorModel):
         leave_vectors(model, split, path, spec.id)
     if recipe.labels(spec):
         labeller = _labeller(spec, split.n_users, path)
-        if not spec.model.trained:  # its scores are no log-probabilities; one member's ensemble makes them such
-            calibrated = Ensemble.fit({spec.id: model}, split.valid)
-            labeller = calibrated.with_members({spec.id: labeller})
+        fused = calibrated(spec.id, model, split.valid)
+        if isinstance(fused, Ensemble):
+            labeller = fused.with_members({spec.id: labeller})
         RecommenderTeacher(labeller, name=spec.id).label(split, path / "rankings", k=spec.k)
-    return facts
+        label_snapshots(fitted.snapshots, split, path, spec.id, spec.k)
+    return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
 
-def _fit(
-    spec: TeacherSpec, split: Split, knowledge: Knowledge, training: Training, directory: Path, label: str
-) -> tuple[RankingModel, dict[str, Any]]:
-    fitted = fit(
-        spec.model, split, spec.objectives or [CrossEntropy()],  # type: ignore[arg-type]
-        knowledge=knowledge, training=training, directory=directory, label=label,
+def _fit(spec: TeacherSpec, split: Split, knowledge: Knowledge, directory: Path, label: str) -> Fitted:
+    assert spec.model is not None
+    return fit(
+        spec.model, split, spec.objectives or [CrossEntropy()],
+        knowledge=knowledge, training=spec.training, directory=directory, label=label, snapshots=spec.snapshots,
     )  # fmt: skip
-    return fitted.model, {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
 
 def _folds(spec: TeacherSpec, n_users: int) -> list[tuple[int, Any]]:

@@ -18,7 +18,7 @@ from ..files import read_json, write_json
 from ..models.base import Floats, ModelConfig, RankingModel
 from .fusion import Shortlist, Validation, best_likelihood, best_temperature, search_weights
 
-__all__ = ["Ensemble", "EnsembleConfig"]
+__all__ = ["Ensemble", "EnsembleConfig", "calibrated"]
 
 _LOWEST = -50.0
 """No member may rule an item out alone."""
@@ -175,6 +175,17 @@ class Ensemble(RankingModel):
                     f"the ensemble's member {name!r} is missing", where=path, hint=nearest(name, members)
                 )
         return cls({name: members[name] for name in names}, *numbers, config)
+
+
+def calibrated(name: str, model: RankingModel, valid: Contexts) -> RankingModel:
+    """The model, or where its scores are no log-probabilities an ensemble of it alone, which makes them such.
+
+    Args:
+        name: Of the model.
+        model: Fitted; one of closed form has scores of any meaning.
+        valid: Validation contexts with their targets.
+    """
+    return model if model.config.trained or isinstance(model, Ensemble) else Ensemble.fit({name: model}, valid)
 
 
 def _log_probabilities(scores: Tensor, temperature: float) -> Tensor:

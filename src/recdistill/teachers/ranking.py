@@ -23,11 +23,22 @@ def hide(scores: Tensor, items: Sequences) -> Tensor:
 
 
 @torch.no_grad()
-def rankings_of_scores(scores: Tensor, k: int) -> Rankings:
-    """Log-softmax, first ``k`` and tails; ``scores`` (float32 ``[n, n_items]``, -inf = cannot be) is overwritten."""
+def rankings_of_scores(scores: Tensor, k: int, wishes: Tensor | None = None) -> Rankings:
+    """Log-softmax, ``k`` items and tails; everything else is in the tail.
+
+    Args:
+        scores: float32 ``[n, n_items]``, -inf = cannot be; overwritten.
+        k: How many items.
+        wishes: float32 ``[n, n_items]``: the items are the first by these in place of the first by their scores.
+    """
     kept = min(k, scores.shape[1])
-    values, items = torch.topk(scores, kept, dim=1)
-    top = values[:, :1].clamp_min(torch.finfo(torch.float32).min)
+    values, items = torch.topk(scores if wishes is None else wishes, kept, dim=1)
+    greatest = values[:, :1]
+    if wishes is not None:
+        items, greatest = items.to(scores.device), scores.amax(dim=1, keepdim=True)
+        values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+        items = items.gather(1, order)
+    top = greatest.clamp_min(torch.finfo(torch.float32).min)
     scores.scatter_(1, items, -torch.inf)
     # one exponential at the smallest beta; the other two are its square and fourth power
     quarter = scores.sub_(top).mul_(TAIL_BETAS[2]).exp_()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +17,14 @@ from ..data.sequences import Sequences
 from ..errors import TeacherError
 from ..knowledge import RankingsStore, RankingsWriter
 from ..knowledge.codec import ScoreType
-from ..models.base import RankingModel
-from ..progress import Progress, track
+from ..models.base import RankingModel, load_model
+from ..progress import track
+from .about import About, fingerprint_of
 from .positions import scores_at_positions
 from .ranking import hide, rankings_of_scores
 from .windows import prefixes
 
-__all__ = ["RecommenderTeacher", "fingerprint_of"]
+__all__ = ["RecommenderTeacher", "fingerprint_of", "label_snapshots", "scored"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -41,6 +42,7 @@ class RecommenderTeacher:
         name: What students call it; by default the model's component.
         exclude_seen: Items of the history get no probability, as in evaluation and serving.
         max_history: Newest events of a history that models without windows are given; None for all.
+        about: Whose items it ranks, in place of its own best.
     """
 
     def __init__(
@@ -49,13 +51,15 @@ class RecommenderTeacher:
         name: str | None = None,
         exclude_seen: bool = True,
         max_history: int | None = None,
+        about: About | None = None,
     ) -> None:
         self.model, self.name = model, name or model.config.name
-        self.exclude_seen, self.max_history = exclude_seen, max_history
+        self.exclude_seen, self.max_history, self.about = exclude_seen, max_history, about
 
     def fingerprint(self) -> str:
         """Hash over model and parameters: 16 hex digits."""
         text = f"{fingerprint_of(self.model)} {self.exclude_seen} {self.max_history}"
+        text += "" if self.about is None else f" {self.about.fingerprint()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def label(
@@ -100,40 +104,71 @@ class RecommenderTeacher:
         total = int(wanted.sum())
         wanted &= ~writer.done
         with writer, track(f"label with {self.name}", total, "positions", done=total - int(wanted.sum())) as progress:
-            for users in _blocks(train):
-                self._label_rows(train, users, wanted, writer, progress)
+            for positions, own, asked in self._scored(train, wanted):
+                writer.add(positions, rankings_of_scores(own, k, asked))
+                progress.advance(len(positions))
         return writer.seal()
 
-    def _label_rows(
-        self, train: Sequences, users: Ints, wanted: npt.NDArray[np.bool_], writer: RankingsWriter, progress: Progress
-    ) -> None:
-        """Rank the wanted positions of consecutive rows."""
+    def _scored(self, train: Sequences, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[Ints, Tensor, Tensor | None]]:
+        """Positions, scores by the teacher, and by what it is asked about."""
+        own = scored(self.model, train, wanted, self.name, self.exclude_seen, self.max_history)
+        if self.about is None:
+            yield from ((positions, scores, None) for positions, scores in own)
+        else:
+            theirs = scored(self.about.model, train, wanted, self.name, self.exclude_seen, self.max_history)
+            for (positions, scores), (_, wishes) in zip(own, theirs, strict=True):
+                yield positions, scores, self.about.drawn(wishes, positions)
+
+
+def label_snapshots(snapshots: Sequence[Path], split: Split, path: Path, name: str, k: int) -> None:
+    """Let earlier states of a teacher label, too: the teachers ``NAME@1`` (the earliest), ``NAME@2`` and so on.
+
+    Args:
+        snapshots: Directories of the models.
+        split: The data.
+        path: Their stores go below ``early`` in it.
+        name: The teacher's name.
+        k: Items in a ranking.
+    """
+    for number, snapshot in enumerate(snapshots, start=1):
+        teacher = RecommenderTeacher(load_model(snapshot), name=f"{name}@{number}")
+        teacher.label(split, path / "early" / str(number), k=k)
+
+
+def scored(
+    model: RankingModel, train: Sequences, wanted: npt.NDArray[np.bool_], name: str, exclude_seen: bool = True,
+    longest: int | None = None,
+) -> Iterator[tuple[Ints, Tensor]]:  # fmt: skip
+    """Scores at training positions, in chunks that depend on nothing but the data and what is wanted.
+
+    Args:
+        model: Any ranking model.
+        train: Training events.
+        wanted: bool ``[n_positions]``.
+        name: Of the model, for messages.
+        exclude_seen: Items of the history score -inf.
+        longest: Newest events of a history that models without windows are given; None for all.
+
+    Yields:
+        Positions, int64 ``[n]``, and scores, float32 ``[n, n_items]``, which may be overwritten.
+
+    Raises:
+        TeacherError: A score is not a number.
+    """
+    step = max(1, _CHUNK_NUMBERS // model.n_items)
+    for users in _blocks(train):
         rows = train.take(users)
         whole = np.concatenate([np.arange(*train.offsets[[users[0], users[-1] + 1]]), train.n_events + users])
         rest = np.flatnonzero(wanted[whole])
         if not len(rest):
-            return
-        score = scores_at_positions(self.model, users, rows, self.max_history)
-        step = max(1, _CHUNK_NUMBERS // self.model.n_items)
+            continue
+        score = scores_at_positions(model, users, rows, longest)
         for start in range(0, len(rest), step):
             positions = rest[start : start + step]
-            ranked = rankings_of_scores(self._allowed(score(positions), rows, positions), writer.codec.k)
-            writer.add(whole[positions], ranked)
-            progress.advance(len(positions))
-
-    def _allowed(self, scores: Tensor, rows: Sequences, positions: Ints) -> Tensor:
-        if not (scores < torch.inf).all():
-            raise TeacherError("gave a score that is not a number", where=self.name, hint="fit it again")
-        return hide(scores, prefixes(rows, positions)) if self.exclude_seen else scores
-
-
-def fingerprint_of(model: RankingModel) -> str:
-    """Hash over a model's parameters and everything it learned: 16 hex digits."""
-    digest = hashlib.sha256(model.config.digest().encode())
-    for name, value in sorted(model.tensors().items()):
-        digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()[:16]
+            scores = score(positions)
+            if not (scores < torch.inf).all():
+                raise TeacherError("gave a score that is not a number", where=name, hint="fit it again")
+            yield whole[positions], hide(scores, prefixes(rows, positions)) if exclude_seen else scores
 
 
 def _blocks(train: Sequences) -> Iterator[Ints]:

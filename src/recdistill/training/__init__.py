@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import Training
-    from .live import LIVE, MeanTeacher, Peer
+    from .live import LIVE, MeanTeacher, OnPolicy, Peer, Trajectory
     from .loop import Fitted, fit
 
-__all__ = ["LIVE", "Fitted", "MeanTeacher", "Peer", "Training", "fit"]
+__all__ = ["LIVE", "Fitted", "MeanTeacher", "OnPolicy", "Peer", "Training", "Trajectory", "fit"]
 
-_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop", "LIVE": "live", "MeanTeacher": "live", "Peer": "live"}
+_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop"}
+_HOMES |= dict.fromkeys(("LIVE", "MeanTeacher", "OnPolicy", "Peer", "Trajectory"), "live")
 
 
 def __getattr__(name: str) -> Any:

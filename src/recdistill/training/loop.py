@@ -43,6 +43,7 @@ from .setup import (
     wanted_temperatures,
     weights_hash,
 )
+from .snapshots import Snapshots
 
 __all__ = ["Fitted", "fit"]
 
@@ -59,6 +60,7 @@ class Fitted:
         seconds: Time spent, interruptions not counted.
         choice: How the terms were chosen, if that was left to ``auto``.
         beside: Models that came out beside it: live teachers that learn, by their names.
+        snapshots: Where the model is as it was at earlier epochs, earliest first.
     """
 
     model: RankingModel
@@ -67,6 +69,7 @@ class Fitted:
     seconds: float = 0.0
     choice: Choice | None = None
     beside: dict[str, RankingModel] = field(default_factory=dict)
+    snapshots: list[Path] = field(default_factory=list)
 
 
 def fit(
@@ -81,6 +84,7 @@ def fit(
     directory: str | Path | None = None,
     label: str = "train",
     start: NeuralModel | None = None,
+    snapshots: int = 0,
 ) -> Fitted:
     """Fit a model to a split.
 
@@ -97,6 +101,7 @@ def fit(
         label: Name in the progress line.
         start: A model of this config that is trained further, in place, instead of one with initial weights. It is also
             what is returned; without a better epoch it has the weights it came with.
+        snapshots: So many models from the way to the best epoch are kept in the directory.
 
     Raises:
         ConfigError: There is no objective to train by, or no such device, or live teachers do not fit.
@@ -118,7 +123,11 @@ def fit(
             objectives[0], config, split, knowledge=knowledge, training=training, directory=place, label=label
         )
         objectives, place = choice.objectives, choice.directory
+    if snapshots and place is None:
+        raise ConfigError("snapshots need a directory", key=("directory",), hint="name one")
     loop = _Loop(config, split, objectives, knowledge, training, live, models or {}, place, start)
+    if snapshots and place is not None:
+        loop.snapshots = Snapshots(place / "snapshots", snapshots)
     with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []):
         return replace(loop.run(label), choice=choice)
 
@@ -150,6 +159,7 @@ class _Loop:
         self.history: list[dict[str, Any]] = []
         self.steps = 0
         self.started = start is not None
+        self.snapshots: Snapshots | None = None
 
     def run(self, label: str) -> Fitted:
         self._resume()
@@ -160,11 +170,15 @@ class _Loop:
         with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
             while not self._finished():
                 log.add(self._epoch(len(self.history) + 1, progress))
+                if self.snapshots is not None:
+                    self.snapshots.offer(len(self.history), self.student.model)
                 if self._finished() or time.monotonic() - saved >= self.training.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
+        best = self.kept[STUDENT].epoch
+        early = [] if self.snapshots is None else self.snapshots.before(best)
         models: dict[str, RankingModel] = {name: kept.restore() for name, kept in self.kept.items()}
-        return Fitted(models.pop(STUDENT), self.history, self.kept[STUDENT].epoch, self.seconds, models)
+        return Fitted(models.pop(STUDENT), self.history, best, self.seconds, beside=models, snapshots=early)
 
     @property
     def seconds(self) -> float:

@@ -48,8 +48,8 @@ class Snapshots:
         """
         kept = [epoch for epoch in self._kept() if epoch < best]
         if not kept:
-            hint = "lower lr, or ask for no snapshots"
-            raise TrainingError(f"there are no snapshots before the best epoch, {best}", where=self.directory, hint=hint)
+            what, hint = f"there are no snapshots before the best epoch, {best}", "lower lr, or ask for no snapshots"
+            raise TrainingError(what, where=self.directory, hint=hint)
         spread = np.linspace(0, len(kept) - 1, min(self.wanted, len(kept))).round().astype(int)
         return [self._path(kept[place]) for place in spread]
 

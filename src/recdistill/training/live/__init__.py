@@ -18,6 +18,18 @@ LIVE = Components(
         "train",
         "a moving average of the student itself",
     ),
+    Component(
+        "trajectory",
+        "recdistill.training.live.trajectory:Trajectory",
+        "train",
+        "snapshots of a teacher's training, from easy to hard",
+    ),
+    Component(
+        "on-policy",
+        "recdistill.training.live.on_policy:OnPolicy",
+        "train",
+        "a teacher asked in rounds about what the student itself ranks first",
+    ),
     Component("peer", "recdistill.training.live.peer:Peer", "train", "a model that is trained beside the student"),
 )
 """Every live teacher: name in recipes, class, extra, what it is."""

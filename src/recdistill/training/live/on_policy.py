@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -75,9 +76,9 @@ class OnPolicyRounds(LiveTeacher):
     def prepare(self, setting: Setting) -> None:
         self.student, self.split, self.seed = [setting.student.model], setting.split, setting.training.seed
         self.sequential = bool(getattr(setting.student.model.config, "sequential", True))
+        self.place = setting.directory or Path(tempfile.mkdtemp(prefix="recdistill-"))
         if setting.directory is None:
-            self.kept = tempfile.TemporaryDirectory(prefix="recdistill-")
-        self.place = setting.directory or Path(self.kept.name)
+            weakref.finalize(self, shutil.rmtree, self.place, ignore_errors=True)
 
     def round(self, epoch: int) -> int:
         """The round that an epoch learns from: 1 is the first, 0 or less is none."""

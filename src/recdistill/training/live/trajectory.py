@@ -15,6 +15,7 @@ from ...data.dataset import Split
 from ...errors import ConfigError
 from ...knowledge import Knowledge, Rankings, RankingsStore
 from ...models.base import RankingModel
+from ...objectives.base import the_only
 from ...objectives.rows import places
 from ...teachers.recommender import scored
 from .base import LiveConfig, LiveRankings, LiveTeacher, Setting
@@ -23,16 +24,18 @@ __all__ = ["Trajectory", "TrajectoryTeacher", "discrepancy"]
 
 _SCALE = 10.0
 """Ranks over which a teacher's item counts less by the factor e (HetComp's choice)."""
+_ARRIVED = 1e-6
+"""A distance that cannot get less."""
 
 
 class Trajectory(LiveConfig):
     """Knowledge from easy to hard: snapshots of a teacher's training, the next one where the student has come near it.
 
     HetComp (Kang et al. 2023, https://arxiv.org/abs/2303.01130): what a teacher ranked early in its training is simpler
-    than what it ranks at the end. Every context begins with the first snapshot. Every ``every`` epochs ``D``, 1 − NDCG@k
-    of the student's list against that of the *next* snapshot, is looked at again, and where ``D before / D now`` is more
-    than ``alpha · 0.995^(epoch / every)``, the context moves on to the next one. The paper fuses several teachers and
-    goes from relations to fine order at the last snapshot; for the first take ensembles, for the second a schedule.
+    than what it ranks at the end. Every context begins with the first snapshot. Every ``every`` epochs ``D``, that is
+    1 − NDCG@k of the student's list against that of the *next* snapshot, is looked at again, and where ``D before /
+    D now`` is more than ``alpha · 0.995^(epoch / every)``, the context moves on to that snapshot. The paper has several
+    teachers at once and goes on from relations to fine order at the last snapshot; that part is left to the objectives.
 
     The teacher needs ``snapshots``.
     """
@@ -80,12 +83,12 @@ class TrajectoryTeacher(LiveTeacher):
 
     def promise(self, split: Split, knowledge: Knowledge, models: Mapping[str, RankingModel]) -> LiveRankings:
         of = self.config.of
-        last = knowledge.rankings(of)[0]
+        last = the_only(knowledge.rankings(of), split.fingerprint)
         early = [s for s in knowledge.rankings() if s.manifest.teacher.startswith(f"{of}@")]
         early.sort(key=lambda store: int(store.manifest.teacher.rpartition("@")[2]))
         if not early:
-            hint = "teach it with snapshots=3 or so"
-            raise ConfigError(f"{of!r} left no snapshots of its training", key=("live", self.config.id, "of"), hint=hint)
+            key, hint = ("live", self.config.id, "of"), "teach it with snapshots=3 or so"
+            raise ConfigError(f"{of!r} left no snapshots of its training", key=key, hint=hint)
         self.stores = (*early, last)
         fingerprint = "-".join([self.config.digest(), *(s.manifest.teacher_fingerprint for s in self.stores)])
         self.chosen = _ByLevel(self.config.id, fingerprint, split, last.k)
@@ -93,11 +96,11 @@ class TrajectoryTeacher(LiveTeacher):
         return self.chosen
 
     def prepare(self, setting: Setting) -> None:
-        self.student, self.train = [setting.student.model], setting.split.train
-        n = self.train.n_positions
-        self.contexts = self.train.events_before(np.arange(n)) > 0
+        self.student, self.events = [setting.student.model], setting.split.train
+        n = self.events.n_positions
+        self.contexts = self.events.events_before(np.arange(n)) > 0
         if not getattr(setting.student.model.config, "sequential", True):
-            self.contexts[: self.train.n_events] = False
+            self.contexts[: self.events.n_events] = False
         self.register_buffer("level", torch.zeros(n, dtype=torch.int8))
         self.register_buffer("before", torch.full((n,), torch.nan))
 
@@ -112,10 +115,11 @@ class TrajectoryTeacher(LiveTeacher):
         level, before, last = self.level.cpu().numpy(), self.before.cpu().numpy(), len(self.stores) - 1
         wanted = (level < last) & self.contexts
         k = min(self.config.k, self.student[0].n_items)
-        for positions, scores in scored(self.student[0], self.train, wanted, "the student"):
+        for positions, scores in scored(self.student[0], self.events, wanted, "the student"):
             own = scores.topk(k, dim=1).indices.cpu()
             now = self._distance(own, positions, level[positions] + 1)
-            on = before[positions] / np.maximum(now, 1e-12) > threshold  # never at the first look, which is NaN
+            on = before[positions] > threshold * now  # never at the first look, which is NaN
+            on |= now < _ARRIVED
             level[positions] += on
             further = positions[on]
             now[on] = self._distance(own[torch.from_numpy(on)], further, np.minimum(level[further] + 1, last))
@@ -131,8 +135,8 @@ class TrajectoryTeacher(LiveTeacher):
         found = np.ones(len(positions), dtype=np.float32)
         for number in np.unique(level):
             mine = np.flatnonzero(level == number)
-            listed = torch.from_numpy(self.stores[number].read(positions[mine]).items[:, : self.config.k].astype(np.int64))
-            found[mine] = discrepancy(own[torch.from_numpy(mine)], listed).numpy()
+            listed = self.stores[number].read(positions[mine]).items[:, : self.config.k].astype(np.int64)
+            found[mine] = discrepancy(own[torch.from_numpy(mine)], torch.from_numpy(listed)).numpy()
         return found
 
     def facts(self) -> dict[str, float]:
