@@ -104,11 +104,11 @@ def test_an_interrupted_labelling_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     whole = teacher.label(SPLIT, tmp_path / "a", k=4)
     calls = []
 
-    def counted(scores: torch.Tensor, k: int) -> object:
+    def counted(scores: torch.Tensor, k: int, wishes: torch.Tensor | None) -> object:
         calls.append(len(scores))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return rankings_of_scores(scores, k)
+        return rankings_of_scores(scores, k, wishes)
 
     monkeypatch.setattr("recdistill.teachers.recommender.rankings_of_scores", counted)
     with pytest.raises(KeyboardInterrupt):
