@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 READERS = Components(
     "readers",
     Component(
-        "table", "recdistill.data.reader:read", None, "CSV, TSV, Parquet, or a pandas, polars, Hugging Face table"
+        "table", "recdistill.data.reader:read", "data", "CSV, TSV, Parquet, or a pandas, polars, Hugging Face table"
     ),
     Component(
-        "movielens", "recdistill.data.movielens.folders:read_movielens", None, "a MovieLens folder: 100k, 1M, latest"
+        "movielens", "recdistill.data.movielens.folders:read_movielens", "data", "a MovieLens folder: 100k, 1M, latest"
     ),
-    Component("recbole", "recdistill.data.recbole:read_recbole", None, "RecBole atomic files: NAME.inter, NAME.item"),
+    Component("recbole", "recdistill.data.recbole:read_recbole", "data", "RecBole atomic files: NAME.inter, NAME.item"),
     Component(
         "movielens-small",
         "recdistill.data.movielens.folders:movielens_small",
-        None,
+        "data",
         "100,836 ratings inside the package",
     ),
 )
@@ -55,7 +55,7 @@ SPLITS = Components(
     Component(
         "per-user-ratio", "recdistill.data.splits.per_user_ratio:PerUserRatio", None, "the newest share of each user"
     ),
-    Component("given", "recdistill.data.splits.given_files:GivenFiles", None, "held-out events from files"),
+    Component("given", "recdistill.data.splits.given_files:GivenFiles", "data", "held-out events from files"),
 )
 """Every way to hold events out: a config whose ``split(dataset)`` returns a :class:`Split`."""
 
