@@ -113,6 +113,8 @@ def test_commands(page: str) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/serving.md", "docs/strategies.md"])
 def test_python(page: str) -> None:
     names: dict[str, object] = {}
+    if not Path("runs/demo/bundle").exists():  # made by the pages' commands, if those were tested before
+        recdistill(["demo"])
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
 
