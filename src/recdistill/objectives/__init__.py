@@ -161,6 +161,12 @@ OBJECTIVES = Components(
         "train",
         "item vectors that start from the teacher's, reduced in width",
     ),
+    Component(
+        "start-from-layers",
+        "recdistill.objectives.start_from_layers:StartFromLayers",
+        "train",
+        "a network that starts as a part of the teacher's: chosen blocks, a smaller width",
+    ),
 )
 """Every objective: name in recipes, class, extra, what it does."""
 
