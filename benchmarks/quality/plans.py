@@ -100,9 +100,13 @@ _CITEULIKE = Plan(
     alone=Arm((CrossEntropy(),), _SHORT.replace(batch=256, lr=1e-1, weight_decay=0.3), {"dropout": 0.3}),
     distilled=Arm((HardLabels(k=100, decay=20),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
 )
-_ORDERED = replace(
+_RCEKD = replace(
     _CITEULIKE,
     bench="citeulike-rcekd",
+    distilled=Arm((HardLabels(k=100, decay=4),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
+)
+_ORDERED = replace(
+    _RCEKD,
     ordered=True,
     baselines=("item-knn",),
     teachers={"hstu": TrainedTeacher(HSTU(dim=128, dropout=0.4, max_length=50), _SAMPLED)},
@@ -136,7 +140,7 @@ _ALKDREC = Plan(
 
 PLANS: dict[str, Plan] = {
     "citeulike-topology": _CITEULIKE,
-    "citeulike-rcekd": replace(_CITEULIKE, bench="citeulike-rcekd"),
+    "citeulike-rcekd": _RCEKD,
     "citeulike-rcekd-ordered": _ORDERED,
     "amazon-beauty": _BEAUTY,
     "alkdrec-ml": _ALKDREC,
