@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from recdistill.objectives import BinaryLabels
-from recdistill.objectives.lists import ListObjective
 
-from .lists.made_up import ITEMS, N, confidence, listed, ready, scene, sigmoid, unlisted_logp
+from .lists.made_up import ITEMS, N, confidence, listed, scene, sigmoid, unlisted_logp, with_picks
 
 
 @pytest.mark.parametrize("unlisted", [0, 5])
 def test_formula(unlisted: int) -> None:
     at = scene()
-    objective = ready(BinaryLabels(k=3, unlisted=unlisted, temperature=1.5).build())
-    assert isinstance(objective, ListObjective)
-    torch.manual_seed(0)
-    got = objective.loss(at.scores, at.targets)
-    torch.manual_seed(0)
-    found = objective.pick(at)
-    z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
+    got, found, z = with_picks(BinaryLabels(k=3, unlisted=unlisted, temperature=1.5), at)
     for row in range(2, N):
         teacher, losses = dict(listed(at.targets, row)), []
         for item in found.items[row][found.real[row]].tolist():

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from recdistill.objectives import DLLM2Rec
-from recdistill.objectives.lists import ListObjective
 
-from .lists.made_up import N, confidence, listed, rank, ready, scene, seen, sigmoid
+from .lists.made_up import N, confidence, listed, rank, scene, seen, sigmoid, with_picks
 
 
 @pytest.mark.parametrize("negatives", [0, 4])
 def test_formula(negatives: int) -> None:
     at = scene(m=3)
-    objective = ready(DLLM2Rec(k=3, negatives=negatives).build())
-    torch.manual_seed(0)
-    got = objective.loss(at.scores, at.targets)
-    torch.manual_seed(0)
-    assert isinstance(objective, ListObjective)
-    found = objective.pick(at)
-    z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
+    got, found, z = with_picks(DLLM2Rec(k=3, negatives=negatives), at)
     for row in range(N):
         first = listed(at.targets, row)[:3]
         place = np.exp(-np.arange(len(first)))
         sure = np.exp(np.array([logp for _, logp in first]))
         agreed = np.array([float(rank(z[row], item, seen(at.targets, row)) < 3) for item, _ in first])
-        parts = ((0.3, place), (0.5, sure), (0.1, agreed))
-        weights = sum(factor * part / part.sum() for factor, part in parts if part.sum())
+        weights = 0.3 * place / place.sum() + 0.5 * sure / sure.sum() + 0.1 * agreed if first else place
         weights = weights / weights.sum() if first else []
         losses = [-np.log(sigmoid(z[row, item])) for item, _ in first]
         below = found.items[row][found.real[row] & ~found.ordered[row]].tolist()

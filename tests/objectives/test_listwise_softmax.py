@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from recdistill.objectives import ListwiseSoftmax, SoftLabels
-from recdistill.objectives.lists import ListObjective
 
-from .lists.made_up import N, confidence, listed, ready, scene, unlisted_logp
+from .lists.made_up import N, confidence, listed, ready, scene, unlisted_logp, with_picks
 
 
 def test_it_is_soft_labels_without_a_tail() -> None:
@@ -23,13 +22,7 @@ def test_it_is_soft_labels_without_a_tail() -> None:
 
 def test_sampled_items_have_the_mean_probability_of_the_unlisted() -> None:
     at = scene()
-    objective = ready(ListwiseSoftmax(temperature=2.0, unlisted=5).build())
-    assert isinstance(objective, ListObjective)
-    torch.manual_seed(0)
-    got = objective.loss(at.scores, at.targets)
-    torch.manual_seed(0)
-    found = objective.pick(at)
-    z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
+    got, found, z = with_picks(ListwiseSoftmax(temperature=2.0, unlisted=5), at)
     for row in range(2, N):
         teacher = dict(listed(at.targets, row))
         items = found.items[row][found.real[row]].tolist()

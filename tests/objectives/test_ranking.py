@@ -29,15 +29,9 @@ def test_named_methods(named: ListConfig, parts: Ranking) -> None:
     assert torch.equal(*losses)
 
 
-def test_trust_is_a_factor() -> None:
-    at = scene(m=1)
-    everywhere, listed_only = (
-        ready(Ranking(k=4, trust=trust).build()).loss(at.scores, at.targets) for trust in ("all", "listed")
-    )
-    known = at.known.items
-    for row, label in enumerate(at.targets.labels[:, 0].tolist()):
-        has = label in known[row][~at.known.logp[row].isneginf()].tolist()
-        assert float(listed_only[row]) == pytest.approx(float(everywhere[row]) if has else 0.0)
+def test_trust_goes_on_to_the_objective() -> None:
+    objective = Ranking(trust="better", scale=3.0).build()
+    assert (objective.trust, objective.trust_scale, objective.dense) == ("better", 3.0, True)
 
 
 def test_what_there_is_not() -> None:

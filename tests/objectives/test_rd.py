@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from recdistill.objectives import RD
 
@@ -19,10 +20,24 @@ def test_formula(m: int, discrepancy: float | None) -> None:
     got = objective.loss(at.scores, at.targets)
     z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
     for row in range(N):
-        weights, losses = [], []
+        weights, wrong, losses = [], [], []
         for place, (item, _) in enumerate(listed(at.targets, row)[:3]):
             off = max(rank(z[row], item, seen(at.targets, row)) - place, 0)
-            weights.append(np.exp(-place / 2.0) * (np.tanh(off / discrepancy) if discrepancy else 1.0))
+            weights.append(np.exp(-place / 2.0))
+            wrong.append(np.tanh(off / discrepancy) if discrepancy else 1.0)
             losses.append(-np.log(sigmoid(z[row, item])))
-        wanted = float(np.dot(weights, losses) / sum(weights)) if sum(weights) else 0.0
+        wanted = float(np.dot(np.multiply(weights, wrong), losses) / sum(weights)) if weights else 0.0
         assert float(got[row]) == pytest.approx(confidence(at.targets, row) * wanted, rel=1e-5)
+
+
+def test_at_first_only_the_place_counts() -> None:
+    at, losses = scene(), []
+    objective = ready(RD(k=3, by_place=2).build())
+    by_place = ready(RD(k=3, discrepancy_scale=None).build()).loss(at.scores, at.targets)
+    for epoch in range(3):
+        objective.begin(epoch)
+        losses.append(objective.loss(at.scores, at.targets))
+    assert torch.equal(losses[0], by_place)
+    assert torch.equal(losses[1], by_place)
+    assert (losses[2] <= by_place).all()
+    assert not torch.equal(losses[2], by_place)

@@ -7,23 +7,15 @@ import pytest
 import torch
 
 from recdistill.objectives import RRD
-from recdistill.objectives.lists import ListObjective
 
-from .lists.made_up import N, confidence, listed, ready, scene
+from .lists.made_up import N, confidence, listed, ready, scene, with_picks
 
 
 @pytest.mark.parametrize("m", [1, 3])
 @pytest.mark.parametrize("k", [2, 20])
 def test_formula(m: int, k: int) -> None:
     at = scene(m=m)
-    objective = ready(RRD(k=k, uninteresting=6, scale=3.0).build())
-    assert not objective.dense
-    torch.manual_seed(0)
-    got = objective.loss(at.scores, at.targets)
-    torch.manual_seed(0)
-    assert isinstance(objective, ListObjective)
-    found = objective.pick(at)
-    z = at.scores.matrix.numpy()  # type: ignore[attr-defined]
+    got, found, z = with_picks(RRD(k=k, uninteresting=6, scale=3.0), at)
     for row in range(N):
         order = [item for item, _ in listed(at.targets, row)]
         interesting = found.items[row][found.ordered[row]].tolist()

@@ -17,11 +17,12 @@ __all__ = ["DLLM2Rec"]
 class DLLM2Rec(ListConfig):
     """``confidence · (Σ_r w_r · −log σ(z_r) + mean over sampled items of −log σ(−z))`` on the teacher's first ``k``.
 
-    ``w_r`` is the blend, made to sum to 1, of ``exp(−r / position_scale)``, of the teacher's probability inside the
-    list and of whether the item is in the student's own first ``k``: an LLM is believed where it is sure and where the
-    student half agrees. Cui et al. 2024, https://arxiv.org/abs/2405.00338, importance-aware ranking distillation.
-    Variant: their confidence is the distance of the generated text to the item, here it is the stored probability; the
-    three parts are made to sum to 1 before they are blended; its embedding part is ``embedding-hint``.
+    ``w_r`` is the blend, made to sum to 1, of ``exp(−r / position_scale)`` and the teacher's probability inside the
+    list, which sum to 1 themselves, and of 1 for items in the student's own first ``k``: an LLM is believed where it is
+    sure and where the student half agrees. Cui et al. 2024, https://arxiv.org/abs/2405.00338, importance-aware ranking
+    distillation; all weights and the blend as in their published code, where it weighs 0.7 beside the task. Variant:
+    their confidence is the distance of the generated text to the item, here it is the stored probability; their
+    negative has the loss ``−log σ(1 − z)``. The embedding part is ``text`` of a model with ``fusion: sum``.
     """
 
     name: ClassVar[str] = "dllm2rec"
@@ -35,10 +36,9 @@ class DLLM2Rec(ListConfig):
     negatives: int = Field(1, ge=0, description="uniformly sampled items that are labelled 0")
 
     def build(self) -> ListObjective:
-        parts = (
+        shares = (
             (self.position, Position(self.position_scale)),
             (self.confidence, Probability(self.temperature)),
-            (self.consistency, Consistency(self.k)),
         )
         pick = Beside(Top(self.k), Unlisted(self.negatives)) if self.negatives else Top(self.k)
-        return ListObjective(self, pick, Labels(), Blend(parts))
+        return ListObjective(self, pick, Labels(), Blend(shares, ((self.consistency, Consistency(self.k)),)))

@@ -28,7 +28,8 @@ class RCEKD(ListConfig):
     above them is likely there. ``w = exp(−beta · share of the teacher's k that were sampled)``. Zhu and Zhang 2025,
     https://arxiv.org/abs/2509.20989, after their published code. Variant: stored lists do not have the teacher's scores
     of all items, so one that is not listed has the mean probability of those; divergences instead of cross-entropies,
-    with the same gradient; rankings are those of the present scores, not of the last epoch.
+    with the same gradient; rankings are those of the present scores, not of the last epoch. Their settings differ from
+    data to data and were not confirmed.
     """
 
     name: ClassVar[str] = "rce-kd"

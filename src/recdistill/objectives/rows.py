@@ -29,9 +29,7 @@ def places(items: Tensor, among: Tensor) -> Tensor:
         items: int64 ``[n, k]``.
         among: int64 ``[n, m]``, m at least 1; -1 stands for none.
     """
-    ordered, columns = among.sort(dim=1)
-    place = torch.searchsorted(ordered, items.contiguous()).clamp_max_(among.shape[1] - 1)
-    found = (ordered.gather(1, place) == items) & (items >= 0)
+    found, columns, place = _searched(items, among)
     return columns.gather(1, place).masked_fill_(~found, -1)
 
 
@@ -42,13 +40,17 @@ def contained(items: Tensor, among: Tensor) -> Tensor:
         items: int64 ``[n, k]``.
         among: int64 ``[n, m]``, the sets.
     """
-    if among.shape[1] <= 1:
-        found = items == among if among.shape[1] else torch.zeros_like(items, dtype=torch.bool)
-    else:
-        ordered = among.sort(dim=1).values
-        place = torch.searchsorted(ordered, items.contiguous()).clamp_max_(among.shape[1] - 1)
-        found = ordered.gather(1, place) == items
+    if among.shape[1] > 1:
+        return _searched(items, among)[0]
+    found = items == among if among.shape[1] else torch.zeros_like(items, dtype=torch.bool)
     return found & (items >= 0)
+
+
+def _searched(items: Tensor, among: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which items are in their row of ``among``, its columns in ascending order, and the place among them."""
+    ordered, columns = among.sort(dim=1)
+    place = torch.searchsorted(ordered, items.contiguous()).clamp_max_(among.shape[1] - 1)
+    return (ordered.gather(1, place) == items) & (items >= 0), columns, place
 
 
 def first_of_each(items: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ class UnKD(ListConfig):
     A teacher ranks popular items too high, and a student learns that first. So items are split by popularity into
     groups with the same number of events, and only the teacher's order inside a group is taught. Pairs are drawn by
     ``exp(−rank inside the group / scale)``, the better one by the teacher's list; a pair of twice the same item counts
-    nothing. Chen et al. 2023, https://arxiv.org/abs/2211.14729. Variant: pairs come from the stored list only, so it
+    nothing. Chen et al. 2023, https://arxiv.org/abs/2211.14729; all
+    defaults as in their published code. Variant: pairs come from the stored list only, so it
     should be long; a group with fewer than two listed items counts 0.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from recdistill.objectives.base import ScoreObjective, Targets, TeacherRankings
-from recdistill.objectives.lists import Scene
+from recdistill.objectives.lists import ListConfig, ListObjective, Picked, Scene
 from recdistill.objectives.lists.base import RankingsObjective
 
 from ..naive import NaiveScores, made_up_targets
@@ -40,6 +40,16 @@ def ready(objective: ScoreObjective) -> RankingsObjective:
     objective.teachers = ("teacher",)
     objective.popularity = torch.arange(ITEMS).float()
     return objective
+
+
+def with_picks(config: ListConfig, at: Scene) -> tuple[torch.Tensor, Picked, np.ndarray]:
+    """Loss of a method at each position, what it picked there, and the student's scores."""
+    objective = ready(config.build())  # type: ignore[arg-type]
+    assert isinstance(objective, ListObjective)
+    torch.manual_seed(0)
+    loss = objective.loss(at.scores, at.targets)
+    torch.manual_seed(0)
+    return loss, objective.pick(at), at.scores.matrix.numpy()  # type: ignore[attr-defined]
 
 
 def listed(targets: Targets, row: int) -> list[tuple[int, float]]:

@@ -82,6 +82,10 @@ def test_blend() -> None:
         assert np.allclose(got[row].numpy()[real], wanted)
     assert Blend(parts).dense
     assert not Blend(parts[:2]).dense
+    plain = Blend(parts[:2], parts[2:])
+    assert plain.dense
+    wanted_rest = 0.1 * Consistency(3)(at, found, scores) * found.ordered
+    torch.testing.assert_close(plain(at, found, scores), Blend(parts[:2])(at, found, scores) + wanted_rest)
 
 
 @pytest.mark.parametrize("mode", ["all", "listed", "better"])

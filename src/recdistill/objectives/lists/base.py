@@ -95,14 +95,20 @@ class ListObjective(RankingsObjective):
             picked = self.pick(scene)
         values = scene.scores.of(picked.items)
         with torch.no_grad():
-            weights = self._weights(scene, picked, values)
-        return self.compare(values, picked, weights, scene.scores.n_items)
+            weights, left = self._weights(scene, picked, values)
+        return left * self.compare(values, picked, weights, scene.scores.n_items)
 
-    def _weights(self, scene: Scene, picked: Picked, scores: Tensor) -> Tensor:
-        """Weights of the items, those of the ordered ones with mean 1: float ``[n, s]``."""
+    def _weights(self, scene: Scene, picked: Picked, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of items, float ``[n, s]``, those of the ordered ones with mean 1; and of positions, ``[n]``."""
         weights = picked.ordered.to(scores.dtype)
         for weight in self.weigh:
-            weights = weights * weight(scene, picked, scores)
+            if not weight.fades:
+                weights = weights * weight(scene, picked, scores)
+        whole = weights.sum(1)
+        for weight in self.weigh:
+            if weight.fades:
+                weights = weights * weight(scene, picked, scores)
+        left = weights.sum(1) / whole.clamp_min(1e-12) if any(w.fades for w in self.weigh) else torch.ones_like(whole)
         mean = weights.sum(1, keepdim=True) / picked.ordered.sum(1, keepdim=True).clamp_min(1)
         weights = weights / mean.clamp_min(1e-12)
-        return torch.where(picked.ordered, weights, picked.real.to(scores.dtype))
+        return torch.where(picked.ordered, weights, picked.real.to(scores.dtype)), left

@@ -23,6 +23,8 @@ class Weight(ABC):
 
     dense: ClassVar[bool] = False
     """True if it asks for the student's top or ranks."""
+    fades: bool = False
+    """True if its size matters, not only the proportions at a position: 1 is full weight."""
 
     @abstractmethod
     def __call__(self, scene: Scene, picked: Picked, scores: Tensor) -> Tensor:
@@ -51,9 +53,13 @@ class Probability(Weight):
 
 @dataclass(frozen=True)
 class Discrepancy(Weight):
-    """``tanh(max(student's rank − teacher's rank, 0) / scale)``: what the student ranks too low now (Tang and Wang)."""
+    """``tanh(max(student's rank − teacher's rank, 0) / scale)``: what the student ranks too low now (Tang and Wang).
+
+    With ``fades`` a position counts less, the less is wrong there.
+    """
 
     scale: float
+    fades: bool = False
     dense: ClassVar[bool] = True
 
     def __call__(self, scene: Scene, picked: Picked, scores: Tensor) -> Tensor:
@@ -94,20 +100,23 @@ class Unpopularity(Weight):
 
 @dataclass(frozen=True)
 class Blend(Weight):
-    """Weighted sum of weights, each made to sum to 1 over the list first."""
+    """Weighted sum of weights: of ``parts``, each made to sum to 1 over the list, and of ``plain`` as they are."""
 
     parts: tuple[tuple[float, Weight], ...]
+    plain: tuple[tuple[float, Weight], ...] = ()
 
     @property
     def dense(self) -> bool:  # type: ignore[override]
         """True if a part of it is."""
-        return any(weight.dense for _, weight in self.parts)
+        return any(weight.dense for _, weight in self.parts + self.plain)
 
     def __call__(self, scene: Scene, picked: Picked, scores: Tensor) -> Tensor:
         total = torch.zeros_like(scores)
         for factor, weight in self.parts:
             values = weight(scene, picked, scores) * picked.ordered
             total = total + factor * values / values.sum(1, keepdim=True).clamp_min(1e-12)
+        for factor, weight in self.plain:
+            total = total + factor * weight(scene, picked, scores) * picked.ordered
         return total
 
 
