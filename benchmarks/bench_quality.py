@@ -69,7 +69,7 @@ def main() -> None:
         "fusion": {name: round(weight, 3) for name, weight in school.teacher.weights_by_name().items()},
         **{name: _short(found) for name, found in baselines.items()},
         "parameters": {
-            "student": school.plan.student.build(split).n_parameters,
+            "student": school.plan.student.build(split, school.embeddings).n_parameters,
             "teacher": school.teacher.n_parameters,
         },
     }
