@@ -18,6 +18,7 @@ from recdistill.data.dataset import Contexts
 from recdistill.data.log import by_user_and_time
 from recdistill.data.store import load_split, save_split
 from recdistill.errors import DataError
+from tests.synthetic import contexts_of, tiny_split
 
 ragged = st.lists(st.lists(st.integers(0, 20), max_size=6), max_size=8)
 
@@ -94,6 +95,18 @@ def test_repeated_targets_of_many_contexts() -> None:
     rows = [Sequences.from_lists([[row[place]] for row in items]) for place in (0, 1)]
     found = Contexts(np.full(n, -1, dtype=np.int32), *rows).repeated()
     assert found.tolist() == [a == b for a, b in items]
+
+
+def test_positions_of_contexts() -> None:
+    split = tiny_split()
+    train, n = split.train, split.train.n_events
+    assert split.position_of(split.valid).tolist() == (n + split.valid.users).tolist()
+    assert (split.position_of(split.test) == -1).all()  # their histories hold the validation event
+    user = int(np.argmax(train.lengths))
+    row = train[user].tolist()
+    histories, users = [row[:3], [*row[:2], row[2] ^ 1], row, [*row, 0], [], row[:3]], [user] * 5 + [-1]
+    wanted = [int(train.offsets[user]) + 3, -1, n + user, -1, int(train.offsets[user]), -1]
+    assert split.position_of(contexts_of(histories, users)).tolist() == wanted
 
 
 def test_fingerprints_see_every_part() -> None:

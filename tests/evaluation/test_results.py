@@ -11,9 +11,9 @@ import pytest
 
 import recdistill.evaluation as evaluation
 from recdistill.data.dataset import Contexts, Split
+from recdistill.data.popular import head_items
 from recdistill.errors import ConfigError, MissingExtraError
 from recdistill.evaluation import Evaluation, evaluate, metric_values, rank, tune_baselines
-from recdistill.evaluation.slices import head_items
 from recdistill.models import EASE, MF, ItemKNN, ModelConfig, Popularity, RankingModel
 from tests.synthetic import tiny_split
 

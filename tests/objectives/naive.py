@@ -16,14 +16,19 @@ TEMPERATURES = (0.5, 1.0, 2.0, 3.7)
 
 @dataclass
 class NaiveScores:
-    """Of a matrix float ``[n, n_items]``."""
+    """Of a matrix float ``[n, n_items]``; it stands for the states, too, where these are not given."""
 
     matrix: Tensor
     exact: bool = True
+    hidden: Tensor | None = None
 
     @property
     def n_items(self) -> int:
         return self.matrix.shape[1]
+
+    @property
+    def states(self) -> Tensor:
+        return (self.matrix if self.hidden is None else self.hidden).detach()
 
     def of(self, items: Tensor) -> Tensor:
         return self.matrix.gather(1, items)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.errors import ConfigError
-from recdistill.objectives import CrossEntropy
+from recdistill.objectives import CrossEntropy, SoftLabels
+from recdistill.objectives.base import Moment
 from recdistill.objectives.schedule import Schedule
 
 
@@ -54,3 +55,19 @@ def test_refusals() -> None:
         CrossEntropy(weight=-1)
     with pytest.raises(ConfigError):
         CrossEntropy(weight=True)
+
+
+def test_a_temperature_may_cool() -> None:
+    objective = SoftLabels(temperature={"start": 4, "end": 1, "shape": "linear", "epochs": 3}).build()
+    seen = []
+    for epoch in (1, 2, 3, 4, 9):
+        objective.begin(Moment(epoch))
+        seen.append(objective.temperatures)
+    assert seen == [(4.0,), (3.0,), (2.0,), (1.0,), (1.0,)]
+    assert SoftLabels(temperature=3).build().temperatures == (3.0,)
+
+
+@pytest.mark.parametrize("wrong", [0.1, 200, {"start": 2, "warmup": 1}, {"start": 2, "end": 0, "shape": "linear"}])
+def test_temperatures_that_cannot_be(wrong: object) -> None:
+    with pytest.raises(ConfigError, match=r"temperature: a temperature lies between 0.25 and 100"):
+        SoftLabels(temperature=wrong)

@@ -21,7 +21,7 @@ from recdistill.data import Sequences
 from recdistill.data.dataset import Contexts, Split
 from recdistill.errors import ConfigError, KnowledgeError, TrainingError
 from recdistill.evaluation import metric_values, rank
-from recdistill.knowledge import Knowledge
+from recdistill.knowledge import Knowledge, RankingsWriter, rankings_of
 from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
 from recdistill.models.base import RankingModel
 from recdistill.models.neural import NeuralModel
@@ -308,6 +308,83 @@ def test_schedules_reach_the_loss(data: Split, taught: Knowledge) -> None:
     assert names == [{"cross-entropy"}, {"cross-entropy", "soft-labels"}, {"soft-labels"}, {"soft-labels"}]
     alone = train(data, CrossEntropy(), epochs=1)
     assert fitted.history[0]["loss"] == alone.history[0]["loss"]  # a weight of 0 changes nothing
+
+
+def test_a_temperature_that_cools_reaches_the_loss(data: Split, taught: Knowledge) -> None:
+    cooling = {"start": 4.0, "end": 1.0, "shape": "linear", "epochs": 1}
+    cooled = train(data, SoftLabels(temperature=cooling), knowledge=taught, epochs=2)
+    hot = train(data, SoftLabels(temperature=4.0), knowledge=taught, epochs=2)
+    first, second = ([record["loss"]["soft-labels"] for record in fitted.history] for fitted in (cooled, hot))
+    assert first[0] == second[0]
+    assert first[1] != pytest.approx(second[1], rel=0.01)
+
+
+def test_how_much_a_teacher_was_trusted_is_written_down(data: Split, taught: Knowledge) -> None:
+    plain = train(data, CrossEntropy(), SoftLabels(), knowledge=taught, epochs=1).history[0]
+    page = plain["trust"]["soft-labels"]["oracle"]
+    assert set(page) == {"all", "short", "long", "head", "tail"}
+    positions = np.flatnonzero(data.train.events_before(np.arange(data.train.n_events)) > 0)
+    lists = taught.rankings()[0].read(positions).items
+    assert page["all"]["positions"] == len(positions) == page["short"]["positions"] + page["long"]["positions"]
+    assert page["all"]["answered"] == page["all"]["weight"] == 1.0
+    share = float((lists == data.train.items[positions][:, None]).any(1).mean())
+    assert page["all"]["listed"] == pytest.approx(share)
+    listed = train(data, SoftLabels(trust="listed"), knowledge=taught, epochs=1).history[0]
+    assert listed["trust"]["soft-labels"]["oracle"]["all"]["weight"] == pytest.approx(share)
+
+
+def test_a_teacher_that_is_no_better_on_validation_is_refused(data: Split, tmp_path: Path) -> None:
+    """One that knows nothing is never listened to again; the oracle is, as long as it leads."""
+    n, ends = data.train.n_events, data.train.n_events + np.arange(data.n_users)
+    good = chain(data.n_items)[data.train.items[data.train.offsets[1:] - 1]]
+    for name, scores in (("oracle", good), ("noise", np.random.default_rng(0).standard_normal(good.shape))):
+        writer = RankingsWriter(
+            tmp_path / name, teacher=name, teacher_fingerprint="-", split_fingerprint=data.fingerprint, meaning="-",
+            rows=data.train.n_positions, k=10, n_items=data.n_items, contexts="all",
+        )  # fmt: skip
+        writer.add(ends, rankings_of(scores.astype(np.float32), 10))
+        writer.add(np.arange(1, n), rankings_of(np.tile(scores, (9, 1))[: n - 1].astype(np.float32), 10))
+        writer.seal()
+    both = Knowledge.open(tmp_path)
+    terms = [SoftLabels(teacher=name, weight=0.5, refuse="validation") for name in ("oracle", "noise")]
+    fitted = train(data, CrossEntropy(), *terms, knowledge=both, epochs=6)
+    oracle, noise = ([record["weight"][name] for record in fitted.history] for name in ("soft-labels", "soft-labels#2"))
+    assert oracle[0] == noise[0] == 0.5  # nobody was evaluated yet
+    assert noise[2:] == [0.0] * 4
+    assert oracle[1] == 0.5
+    assert same(fitted, _in_two_parts(data, tmp_path / "run", CrossEntropy(), *terms, knowledge=both))
+    at = data.position_of(data.valid)
+    lists = both.rankings("oracle")[0].read(at).items
+    theirs = float(np.nanmean(metric_values(lists, data.valid.targets, "ndcg@10")))
+    for before, record in zip(fitted.history, fitted.history[1:], strict=False):
+        lead = 1 - before["valid"]["ndcg@10"] / theirs
+        assert record["weight"]["soft-labels"] == pytest.approx(0.5 * min(max(lead / 0.1, 0.0), 1.0))
+
+
+def test_a_teacher_that_knows_the_labels_no_better_is_refused(data: Split, taught: Knowledge, tmp_path: Path) -> None:
+    term = SoftLabels(weight=0.5, refuse="labels", refuse_margin=0.5)
+    fitted = train(data, CrossEntropy(), term, knowledge=taught, epochs=6, lr=2e-2)
+    for before, record in zip(fitted.history, fitted.history[1:], strict=False):
+        if "trust" in before:
+            page = before["trust"]["soft-labels"]["oracle"]["all"]
+            lead = page["teacher_logp"] - page["student_logp"]
+            assert page["student_logp"] == pytest.approx(-before["loss"]["cross-entropy"], rel=1e-4)
+        assert record["weight"]["soft-labels"] == pytest.approx(0.5 * min(max(lead / 0.5, 0.0), 1.0))
+    assert len({record["weight"]["soft-labels"] for record in fitted.history}) > 1
+    again = _in_two_parts(data, tmp_path, CrossEntropy(), term, knowledge=taught, lr=2e-2)
+    assert same(fitted, again)
+
+
+def _in_two_parts(data: Split, directory: Path, *terms: ObjectiveConfig, **more: Any) -> Fitted:
+    train(data, *terms, epochs=3, directory=directory, **more)
+    return train(data, *terms, epochs=6, directory=directory, **more)
+
+
+def test_a_teacher_without_ends_cannot_be_compared_on_validation(data: Split, taught: Knowledge) -> None:
+    with pytest.raises(KnowledgeError, match="'oracle' ranked nowhere where validation asks"):
+        train(data, SoftLabels(refuse="validation"), knowledge=taught, epochs=2)
+    with pytest.raises(ConfigError, match=r"refuse 'labels' asks .* and mf knows users only"):
+        train(data, SoftLabels(refuse="labels"), knowledge=taught, model=MF(dim=4))
 
 
 def test_an_epoch_without_any_weight_learns_nothing(data: Split) -> None:

@@ -174,6 +174,22 @@ class Split:
         """int64 ``[n_items]``: training events of each item; 0 marks a cold item."""
         return np.bincount(self.train.items, minlength=self.n_items)
 
+    def position_of(self, contexts: Contexts) -> npt.NDArray[np.int64]:
+        """The training position whose context is the history of each of some contexts: int64 ``[n]``, -1 for none.
+
+        A validation history is usually all of a training row: its position is the end of that row.
+        """
+        train, history = self.train, contexts.history
+        users, lengths = np.maximum(contexts.users, 0).astype(np.int64), history.lengths
+        fits = (contexts.users >= 0) & (lengths <= train.lengths[users])
+        begin = train.offsets[users]
+        place = np.arange(history.n_events) - np.repeat(history.offsets[:-1], lengths)
+        at = np.minimum(np.repeat(begin, lengths) + place, max(train.n_events - 1, 0))
+        differs = np.repeat(fits, lengths) & (history.items != train.items[at]) if train.n_events else np.zeros(0, bool)
+        fits[history.row_of_event()[differs]] = False
+        position = np.where(lengths == train.lengths[users], train.n_events + users, begin + lengths)
+        return np.where(fits, position, -1)
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash over the dataset and every part of the split: 16 hex digits."""

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.dataset import Contexts, Split
+from ..data.popular import HEAD_SHARE, head_items
 from .metrics import Hits, hits
 
-__all__ = ["HEAD_SHARE", "SLICES", "Slice", "head_items", "slices"]
+__all__ = ["SLICES", "Slice", "slices"]
 
-HEAD_SHARE = 0.8
-"""The head is the smallest set of items that makes up this share of the training events."""
 SLICES = ("head", "tail", "cold", "short", "long")
 
 Mask = npt.NDArray[np.bool_]
@@ -42,15 +41,6 @@ class Slice:
     def hits(self, ranked: npt.NDArray[np.int32], contexts: Contexts) -> Hits:
         """Hits on the targets of this slice only."""
         return hits(ranked, contexts.targets.keep(self.targets))
-
-
-def head_items(popularity: npt.NDArray[np.int64], share: float = HEAD_SHARE) -> Mask:
-    """The most popular items that make up ``share`` of the events, equal counts by lower index: bool ``[n_items]``."""
-    order = np.argsort(-popularity, kind="stable")
-    before = np.cumsum(popularity[order]) - popularity[order]
-    head = np.zeros(len(popularity), dtype=np.bool_)
-    head[order] = before < share * popularity.sum()
-    return head & (popularity > 0)
 
 
 def slices(split: Split, contexts: Contexts) -> Mapping[str, Slice]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from .schedule import Schedule, Weight
 __all__ = [
     "FeatureObjective",
     "Features",
+    "Moment",
     "Objective",
     "ObjectiveConfig",
     "ScoreObjective",
@@ -43,6 +44,10 @@ class Scores(Protocol):
     @property
     def n_items(self) -> int:
         """Catalogue size."""
+
+    @property
+    def states(self) -> Tensor:
+        """The student's vectors of the contexts at present: float ``[n, dim]``. No gradient passes."""
 
     def of(self, items: Tensor) -> Tensor:
         """Scores of some items: int64 ``[n, k]`` to float ``[n, k]``."""
@@ -84,7 +89,8 @@ class TeacherRankings:
     Attributes:
         items: int64 ``[n, k]``; places without an item hold 0 and a ``logp`` of -inf.
         logp: float ``[n, k]``, log-probabilities at temperature 1, descending.
-        tails: Temperature to float ``[n]``: log Σ exp(logp / T) over the items that are not listed.
+        tails: Temperature to float ``[n]``: log Σ exp(logp / T) over the items that are not listed. T = 1 is always
+            there, others where an objective wants them.
         confidence: float ``[n]`` in [0, 1]; 0 where the teacher did not answer.
         derived: What was computed from the above for all positions at once, ``[n, ..]`` each, by any hashable name.
     """
@@ -118,16 +124,43 @@ class Targets:
         labels: int64 ``[n, m]``, items that are right here, -1 for none.
         weights: float ``[n, m]``, weight of each as an event; 0 where there is no label.
         rankings: Teacher name to its stored rankings.
+        positions: int64 ``[n]``, which training positions these are (see :class:`recdistill.data.dataset.Split`); None
+            where nobody knows.
     """
 
     labels: Tensor
     weights: Tensor
     rankings: Mapping[str, TeacherRankings]
+    positions: Tensor | None = None
 
     def rows(self, part: slice) -> Targets:
         """Some of the positions."""
         rankings = {name: known.rows(part) for name, known in self.rankings.items()}
-        return Targets(self.labels[part], self.weights[part], rankings)
+        positions = None if self.positions is None else self.positions[part]
+        return Targets(self.labels[part], self.weights[part], rankings, positions)
+
+
+def _unknown(_: str) -> float:
+    """The lead of a teacher as long as nobody was evaluated."""
+    return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far training has come when an epoch begins. What changes with time follows from it and from nothing else, so
+    that a resumed training goes on alike.
+
+    Attributes:
+        epoch: The one that begins, from 1.
+        history: Records of the epochs before it (see :class:`recdistill.training.Fitted`).
+        lead: Teacher name to how far its stored rankings are ahead of the student on validation, as a share of the
+            teacher's own score: 0.1 where the student reaches 90 % of it, below 0 where the student is better; 1 as
+            long as the student has not been evaluated.
+    """
+
+    epoch: int
+    history: Sequence[Mapping[str, Any]] = ()
+    lead: Callable[[str], float] = _unknown
 
 
 class ObjectiveConfig(Config):
@@ -163,6 +196,9 @@ class Objective(nn.Module, ABC):
     at_ends: bool = False
     """Whether it compares something at the ends of rows, so that these must be among the contexts."""
 
+    term: str = ""
+    """Its name among the terms of a training, under which the epochs' records have it."""
+
     def __init__(self, config: ObjectiveConfig) -> None:
         super().__init__()
         self.config = config
@@ -179,13 +215,22 @@ class Objective(nn.Module, ABC):
             KnowledgeError: Something it needs was not taught.
         """
 
-    def begin(self, epoch: int) -> None:
-        """Called before the first step of an epoch, 0 in the first; for terms that change on the way."""
-
     @property
     def temperatures(self) -> tuple[float, ...]:
-        """Temperatures at which it wants the tail of the stored rankings."""
+        """Temperatures at which it wants the tail of the stored rankings in this epoch, beside 1."""
         return ()
+
+    def begin(self, moment: Moment) -> float:
+        """Get ready for an epoch.
+
+        Returns:
+            The weight of the term in it.
+        """
+        return self.weight.at(moment.epoch - 1)
+
+    def end(self) -> dict[str, Any]:
+        """What it has to say about the epoch that is over, JSON-like: kept in the epoch's record under ``trust``."""
+        return {}
 
 
 class ScoreObjective(Objective):

@@ -1,23 +1,26 @@
-"""How the weight of a loss term changes over the epochs."""
+"""How the weight or the temperature of a loss term changes over the epochs."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..config import Config
 from ..errors import ConfigError
 
-__all__ = ["Schedule", "Weight"]
+__all__ = ["Schedule", "Temperature", "Weight"]
+
+_TEMPERATURES = (0.25, 100.0)
 
 
 class Schedule(Config):
-    """A weight over time: warm-up from 0 to ``start``, then from ``start`` to ``end`` in ``epochs``, then ``end``.
+    """A number over time: warm-up from 0 to ``start``, then from ``start`` to ``end`` in ``epochs``, then ``end``.
 
     ``linear`` and ``cosine`` go there as named; ``decay`` is exponential, so both ends must be above 0; ``constant``
-    stays at ``start``.
+    stays at ``start``. ``{start: 0.5, shape: linear, epochs: 20}`` anneals a weight away within 20 epochs;
+    ``{start: 4, end: 1, shape: linear, epochs: 20}`` cools a temperature.
     """
 
     name: ClassVar[str] = "schedule"
@@ -58,5 +61,17 @@ def _number_is_constant(value: Any) -> Any:
     return {"start": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _possible(value: Schedule) -> Schedule:
+    low, high = _TEMPERATURES
+    ends = (value.start,) if value.shape == "constant" else (value.start, value.end)
+    if value.warmup or min(ends) < low or max(ends) > high:
+        what = f"a temperature lies between {low} and {high:g} and has no warm-up (got {ends[0]:g} to {ends[-1]:g})"
+        raise ConfigError(what, hint="give start and end, as in {start: 4, end: 1, shape: linear, epochs: 20}")
+    return value
+
+
 Weight = Annotated[Schedule, BeforeValidator(_number_is_constant)]
 """A schedule, or a number for a constant one."""
+
+Temperature = Annotated[Schedule, BeforeValidator(_number_is_constant), AfterValidator(_possible)]
+"""The same between 0.25 and 100, without warm-up."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from .base import Targets, TeacherRankings
+from .base import Moment, Targets, TeacherRankings
 from .lists import NEVER, ListConfig, RankingsObjective, Scene
 from .lists.weights import Trust
+from .schedule import Schedule, Temperature
 
-__all__ = ["SoftLabels", "SoftLabelsLoss", "distributions", "kl"]
+__all__ = ["Divergence", "SoftLabels", "SoftLabelsLoss", "distributions", "kl"]
 
 
 class SoftLabels(ListConfig):
@@ -27,20 +29,24 @@ class SoftLabels(ListConfig):
     list, which leaves the student free to rank unlisted items above it.
 
     With ``trust`` the teacher is believed only where the label of the position speaks for it: where its list has the
-    label, or as far as it ranks the label ``better`` than the student does now, by
-    ``tanh(max(student's rank − teacher's rank, 0) / trust_scale)``. What the student already knows is then left alone.
-    Only for students that read histories: the labels of one that knows users only are the history itself.
+    label, or as far as it ranks the label *better* than the student does now, by
+    ``tanh(max(student's rank − teacher's rank, 0) / trust_scale)``, or makes it *likelier*, by
+    ``tanh(max(log p − log q, 0) / trust_scale)``. What the student already knows is then left alone. Only for students
+    that read histories: the labels of one that knows users only are the history itself.
     """
 
     name: ClassVar[str] = "soft-labels"
 
-    temperature: float = Field(2.0, ge=0.25, le=100)
+    temperature: Temperature = Field(Schedule(start=2.0), description="T; a number, or a schedule over the epochs")
     k: int | None = Field(None, ge=1, description="use only so many items of each list")
     tail: bool = Field(True, description="count the probability of unlisted items")
     trust: Trust = Field(
-        "all", description="where the teacher is believed: everywhere, label listed, label ranked better"
+        "all",
+        description="where the teacher is believed: everywhere, label listed, ranked better, given more probability",
     )
-    trust_scale: float = Field(1.0, gt=0, description="ranks of advantage at which it is believed by 76 %")
+    trust_scale: float = Field(
+        1.0, gt=0, description="advantage at which it is believed by 76 %: ranks, or nats of log-probability"
+    )
 
     def build(self) -> SoftLabelsLoss:
         return SoftLabelsLoss(self, self.trust, self.trust_scale)
@@ -51,18 +57,45 @@ class SoftLabelsLoss(RankingsObjective):
 
     config: SoftLabels
 
+    def __init__(self, config: SoftLabels, trust: Trust, trust_scale: float) -> None:
+        super().__init__(config, trust, trust_scale)
+        self.divergence = Divergence(config.temperature.at(0), config.k, config.tail)
+
     @property
     def temperatures(self) -> tuple[float, ...]:
-        return (self.config.temperature,)
+        return (self.divergence.temperature,)
+
+    def begin(self, moment: Moment) -> float:
+        self.divergence = Divergence(self.config.temperature.at(moment.epoch - 1), self.config.k, self.config.tail)
+        return super().begin(moment)
 
     def look_ahead(self, targets: Targets) -> None:
-        self._told(targets.rankings[self.teachers[0]])
+        self.divergence.look_ahead(targets.rankings[self.teachers[0]])
 
     def compared(self, scene: Scene) -> Tensor:
-        t, scores = self.config.temperature, scene.scores
-        p, rest, negentropy, listed = self._told(scene.known)
+        return self.divergence(scene)
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """``T² · KL`` from a teacher's distribution to the student's, see :class:`SoftLabels`.
+
+    Args:
+        temperature: T.
+        k: Use only so many items of each list; None for all.
+        tail: Count the probability of unlisted items.
+    """
+
+    temperature: float
+    k: int | None
+    tail: bool
+
+    def __call__(self, scene: Scene) -> Tensor:
+        """Float ``[n]``."""
+        t, scores = self.temperature, scene.scores
+        p, rest, negentropy, listed = self.look_ahead(scene.known)
         own = scores.of(scene.known.items[:, : p.shape[1]]) / t
-        if not self.config.tail:
+        if not self.tail:
             whole = own.masked_fill(listed < 0, NEVER).logsumexp(dim=1)
         else:
             others = scores.logsumexp(t, without=listed)
@@ -74,18 +107,16 @@ class SoftLabelsLoss(RankingsObjective):
         return t * t * (negentropy - (p * own).sum(1) + whole)
 
     @torch.no_grad()
-    def _told(self, known: TeacherRankings) -> tuple[Tensor, ...]:
+    def look_ahead(self, known: TeacherRankings) -> tuple[Tensor, ...]:
         """The teacher's side: p ``[n, k]``, p of the rest ``[n]``, Σ p log p ``[n]``, listed items ``[n, k]`` or -1."""
-        config = self.config
-        name = (config.name, config.temperature, config.k, config.tail)
-        if name not in known.derived:
-            logp, absent = told(known, config.temperature, config.k, config.tail)
+        if self not in known.derived:
+            logp, absent = told(known, self.temperature, self.k, self.tail)
             p = logp.exp()
             negentropy = (p * logp).sum(1)
             p, rest = p[:, : absent.shape[1]].masked_fill(absent, 0), p[:, absent.shape[1] :].sum(1)
             items = known.items[:, : absent.shape[1]]
-            known.derived[name] = p, rest, negentropy, items.masked_fill(absent, -1) if absent.any() else items
-        return known.derived[name]
+            known.derived[self] = p, rest, negentropy, items.masked_fill(absent, -1) if absent.any() else items
+        return known.derived[self]
 
 
 def told(known: TeacherRankings, temperature: float, k: int | None, tail: bool) -> tuple[Tensor, Tensor]:

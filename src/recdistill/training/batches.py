@@ -85,7 +85,8 @@ class Loader:
             of their row is its position.
         positions: Contexts in a batch, at most about.
         stores: Teacher name to its rankings.
-        temperatures: Teacher name to the temperatures at which the tail is wanted.
+        temperatures: Teacher name to the temperatures at which the tail is wanted, beside 1; may be changed between
+            epochs.
         device: Where tensors go.
         ends: The ends of rows are contexts too, also where no store has rankings there.
     """
@@ -197,7 +198,8 @@ class Loader:
         absent = known.items < 0
         logp = np.where(absent, np.float32(-np.inf), known.logp)
         tails = {
-            t: torch.from_numpy(known.tail_at(t, self.n_items).astype(np.float32)) for t in self.temperatures[name]
+            t: torch.from_numpy(known.tail_at(t, self.n_items).astype(np.float32))
+            for t in sorted({1.0, *self.temperatures.get(name, ())})
         }
         items = torch.from_numpy(np.where(absent, 0, known.items).astype(np.int64))
         confidence = torch.from_numpy(np.asarray(known.confidence, dtype=np.float32))

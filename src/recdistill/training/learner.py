@@ -15,7 +15,15 @@ from ..errors import TrainingError
 from ..knowledge import Knowledge
 from ..models.neural import Batch, NeuralConfig, NeuralModel
 from ..models.watch import watched
-from ..objectives.base import FeatureObjective, Features, ObjectiveConfig, ScoreObjective, Targets, TeacherRankings
+from ..objectives.base import (
+    FeatureObjective,
+    Features,
+    Moment,
+    ObjectiveConfig,
+    ScoreObjective,
+    Targets,
+    TeacherRankings,
+)
 from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
@@ -101,11 +109,13 @@ class Learner:
         self.modules: dict[str, nn.Module] = {"model": self.model, "objectives": nn.ModuleDict(self.objectives)}
         self.optimiser = build_optimiser(self.modules.values(), training)
 
-    def begin(self, epoch: int) -> dict[str, float]:
-        """Begin an epoch, from 1: the weight of each term in it."""
-        for objective in self.objectives.values():
-            objective.begin(epoch - 1)
-        return {name: objective.weight.at(epoch - 1) for name, objective in self.objectives.items()}
+    def begin(self, moment: Moment) -> dict[str, float]:
+        """Begin an epoch: the weight of each term in it."""
+        return {name: objective.begin(moment) for name, objective in self.objectives.items()}
+
+    def end(self) -> dict[str, dict[str, Any]]:
+        """What the terms have to say about the epoch that is over, by their names."""
+        return {name: said for name, objective in self.objectives.items() if (said := objective.end())}
 
     def reads(self, weights: Mapping[str, float]) -> set[str]:
         """Teachers whose rankings the terms with a weight read."""
@@ -153,8 +163,8 @@ class Learner:
         """
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+        self.optimiser.zero_grad(set_to_none=True)  # first: what terms on scores train along gets its gradient at once
         loss, values = self._loss(said, batch, rankings, weights, negatives)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.training.clip)
@@ -176,7 +186,7 @@ class Learner:
         values: dict[str, Any] = {}
         if on_scores:
             terms = [(objective, weights[name]) for name, objective in on_scores.items()]
-            targets = Targets(batch.labels, batch.weights, rankings)
+            targets = Targets(batch.labels, batch.weights, rankings, batch.positions)
             loss, means = catalogue_loss(said.hidden, said.table, said.bias, targets, terms, negatives)
             values = dict(zip(on_scores, means, strict=True))
         features = Features(self.model, said.table, batch, said.hidden, rankings, said.outputs)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Split
-from ..errors import ConfigError, TrainingError
+from ..errors import ConfigError, KnowledgeError, TrainingError
 from ..evaluation.metrics import metric_values
 from ..evaluation.ranking import rank
 from ..knowledge import Knowledge
 from ..models.base import ModelConfig, RankingModel
 from ..models.neural import NeuralConfig, NeuralModel
 from ..objectives.auto import Auto
-from ..objectives.base import ObjectiveConfig
+from ..objectives.base import Moment, Objective, ObjectiveConfig
 from ..objectives.cross_entropy import CrossEntropy
 from ..progress import Progress, track
 from .auto import Choice, choose
@@ -40,6 +41,7 @@ from .setup import (
     draw_probabilities,
     pick_device,
     run_hash,
+    teacher_score,
     wanted_temperatures,
     weights_hash,
 )
@@ -56,6 +58,10 @@ class Fitted:
         model: The model, with the weights of its best epoch.
         history: One record per epoch: ``epoch``, ``seconds``, ``weight`` by term, ``loss`` by term (of those that have
             a weight), ``valid`` by metric where it was evaluated, and ``live``: by live teacher, the same about it.
+            ``trust`` has, by term and teacher, the means over slices of the epoch's positions (``all``, ``short`` and
+            ``long`` histories, ``head`` and ``tail`` labels; see :mod:`recdistill.objectives.ledger`): the share where
+            the teacher ``answered``, its ``confidence``, the share of labels that its list has (``listed``), the
+            ``weight`` it was given.
         best_epoch: Epoch of the weights, from 1; 0 for a model of closed form.
         seconds: Time spent, interruptions not counted.
         choice: How the terms were chosen, if that was left to ``auto``.
@@ -150,13 +156,14 @@ class _Loop:
         self.learners = {STUDENT: self.student, **peers}
         self.kept = {STUDENT: Kept(self.student.model)}
         self.kept |= {name: Kept(teacher.model) for name, teacher in self.live.items() if teacher.model is not None}
-        terms = [term for learner in self.learners.values() for term in learner.objectives.values()]
+        terms = self._terms()
         self.temperatures = wanted_temperatures(terms)
         at_step = {STUDENT, *(name for name, teacher in self.live.items() if teacher.at_step)}
         self.loader = build_loader(config, split, known, terms, training, self.device, at_step)
         self.run_hash = run_hash(config, training, self.student.objectives, split, known, began)
         self.probabilities = draw_probabilities(split, training.negatives_power).to(self.device)
         self.history: list[dict[str, Any]] = []
+        self.teachers: dict[str, float] = {}  # scores on validation, of those that were asked for
         self.steps = 0
         self.started = start is not None
         self.snapshots: Snapshots | None = None
@@ -180,6 +187,10 @@ class _Loop:
         models: dict[str, RankingModel] = {name: kept.restore() for name, kept in self.kept.items()}
         return Fitted(models.pop(STUDENT), self.history, best, self.seconds, beside=models, snapshots=early)
 
+    def _terms(self) -> list[Objective]:
+        """Of all learners."""
+        return [term for learner in self.learners.values() for term in learner.objectives.values()]
+
     @property
     def seconds(self) -> float:
         return float(sum(record["seconds"] for record in self.history))
@@ -197,7 +208,8 @@ class _Loop:
             teacher.before_epoch(epoch)
         for learner in self.learners.values():
             learner.model.train()
-        weights = {name: learner.begin(epoch) for name, learner in self.learners.items()}
+        weights = {name: learner.begin(self._moment(name, epoch)) for name, learner in self.learners.items()}
+        self.temperatures = self.loader.temperatures = wanted_temperatures(self._terms())
         sums: dict[str, dict[str, float]] = {name: {} for name in self.learners}
         n = 0
         with closing(self.loader.epoch(self.training.seed, epoch)) as steps:
@@ -208,9 +220,12 @@ class _Loop:
                 n += len(step.batch.labels)
         if not n:
             raise TrainingError("no training event has an earlier one", hint="a split with longer histories is needed")
-        parts = {
+        parts: dict[str, dict[str, Any]] = {
             name: {"weight": weights[name], "loss": {term: s / n for term, s in sums[name].items()}} for name in sums
         }
+        for name, learner in self.learners.items():
+            if trust := learner.end():
+                parts[name]["trust"] = trust
         record: dict[str, Any] = {"epoch": epoch, **parts.pop(STUDENT)}
         if self.live:
             record["live"] = {name: parts.get(name, {}) | teacher.facts() for name, teacher in self.live.items()}
@@ -229,6 +244,30 @@ class _Loop:
                 score = self._score(kept.model)
                 _about(record, name)["valid"] = {self.training.metric: score}
                 kept.keep(epoch, score)
+
+    def _moment(self, learner: str, epoch: int) -> Moment:
+        """What a learner knows when an epoch begins."""
+        history = [_about(record, learner) for record in self.history]
+        return Moment(epoch, history, partial(self._lead, learner))
+
+    def _lead(self, learner: str, teacher: str) -> float:
+        """How far a teacher's rankings are ahead of a learner on validation; see :class:`Moment`."""
+        own = self._last_score(learner)
+        if own == -math.inf:
+            return 1.0
+        if teacher in self.loader.stores and teacher not in self.teachers:
+            self.teachers[teacher] = teacher_score(self.loader.stores[teacher], self.split, self.training.metric)
+        theirs = self.teachers[teacher] if teacher in self.loader.stores else self._last_score(teacher)
+        if theirs == -math.inf:
+            hint = "it does not stand still and is not validated: use refuse: labels"
+            raise KnowledgeError(f"{teacher!r} cannot be compared with the student on validation", hint=hint)
+        return 1 - own / theirs if theirs > 0 else -1.0
+
+    def _last_score(self, name: str) -> float:
+        """Of the student or a live teacher on validation, or what the student started with; -inf if there is none."""
+        records = (_about(record, name) for record in reversed(self.history))
+        scores = (float(record["valid"][self.training.metric]) for record in records if "valid" in record)
+        return next(scores, self.kept[name].score if name in self.kept else -math.inf)
 
     def _score(self, model: RankingModel) -> float:
         """Mean of the metric over the validation contexts."""

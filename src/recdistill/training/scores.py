@@ -45,6 +45,11 @@ class Chunk:
         self.n_items = len(table)
         self.singles: list[tuple[Tensor, Tensor]] = []
 
+    @property
+    def states(self) -> Tensor:
+        """Vectors of the contexts, without a gradient."""
+        return self.hidden
+
     def of(self, items: Tensor) -> Tensor:
         """Scores of some items, a leaf."""
         with torch.no_grad():

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Split
 from ..errors import ConfigError, KnowledgeError, RecdistillError
-from ..knowledge import Knowledge
+from ..evaluation.metrics import metric_values
+from ..knowledge import Knowledge, RankingsStore
 from ..models.neural import NeuralConfig, NeuralModel
 from ..objectives.base import FeatureObjective, Objective, ObjectiveConfig, ScoreObjective
 from .batches import Loader
@@ -25,6 +27,7 @@ __all__ = [
     "draw_probabilities",
     "pick_device",
     "run_hash",
+    "teacher_score",
     "wanted_temperatures",
     "weights_hash",
 ]
@@ -71,7 +74,8 @@ def build_objectives(
         named[f"{config.name}#{count + 1}" if count else config.name] = config.build()
     if not any(isinstance(objective, ScoreObjective | FeatureObjective) for objective in named.values()):
         raise ConfigError("no objective to train by", key=("objectives",), hint="add cross-entropy")
-    for objective in named.values():
+    for name, objective in named.items():
+        objective.term = name
         objective.prepare(model, split, knowledge, seed)
     return named
 
@@ -84,15 +88,6 @@ def build_optimiser(modules: Iterable[nn.Module], training: Training) -> torch.o
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=training.lr, fused=True)
-
-
-def wanted_temperatures(objectives: Iterable[Objective]) -> dict[str, tuple[float, ...]]:
-    """Teacher to the temperatures at which some objective wants the tail of its rankings."""
-    temperatures: dict[str, tuple[float, ...]] = {}
-    for objective in objectives:
-        for teacher in objective.teachers:
-            temperatures[teacher] = tuple(sorted({*temperatures.get(teacher, ()), *objective.temperatures}))
-    return temperatures
 
 
 def build_loader(
@@ -115,6 +110,33 @@ def build_loader(
         stores=stores, temperatures=temperatures, device=device,
         ends=any(o.at_ends for o in objectives) or len(stores) < len(temperatures),
     )  # fmt: skip
+
+
+def wanted_temperatures(objectives: Iterable[Objective]) -> dict[str, tuple[float, ...]]:
+    """Teacher name to the temperatures at which objectives want the tails of its rankings."""
+    wanted: dict[str, set[float]] = {}
+    for objective in objectives:
+        for teacher in objective.teachers:
+            wanted.setdefault(teacher, {1.0}).update(objective.temperatures)
+    return {teacher: tuple(sorted(temperatures)) for teacher, temperatures in wanted.items()}
+
+
+def teacher_score(store: RankingsStore, split: Split, metric: str) -> float:
+    """What stored rankings reach on validation, where they are for its contexts; others count as an empty list.
+
+    Raises:
+        KnowledgeError: They are for none of the validation contexts.
+    """
+    at = split.position_of(split.valid)
+    there = (at >= 0) & (at < store.manifest.rows)
+    rankings = store.read(np.where(there, at, 0))
+    items = np.where((there & (rankings.confidence > 0))[:, None], rankings.items, -1)
+    if (items < 0).all():
+        what = f"{store.manifest.teacher!r} ranked nowhere where validation asks, so it cannot be compared there"
+        raise KnowledgeError(what, where=store.path, hint="let it rank at the ends of histories: contexts='all'")
+    short = max(int(metric.partition("@")[2]) - items.shape[1], 0)
+    items = np.pad(items, ((0, 0), (0, short)), constant_values=-1)
+    return float(np.nanmean(metric_values(items, split.valid.targets, metric)))
 
 
 def draw_probabilities(split: Split, power: float) -> Tensor:

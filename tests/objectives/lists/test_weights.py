@@ -20,7 +20,7 @@ from recdistill.objectives.lists.weights import (
     trusted,
 )
 
-from .made_up import N, listed, rank, scene, seen
+from .made_up import N, listed, rank, scene, seen, unlisted_logp
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_blend() -> None:
     torch.testing.assert_close(plain(at, found, scores), Blend(parts[:2])(at, found, scores) + wanted_rest)
 
 
-@pytest.mark.parametrize("mode", ["all", "listed", "better"])
+@pytest.mark.parametrize("mode", ["all", "listed", "better", "likelier"])
 @pytest.mark.parametrize("m", [1, 3])
 def test_trust(mode: Trust, m: int) -> None:
     values = set()
@@ -105,6 +105,10 @@ def test_trust(mode: Trust, m: int) -> None:
                     good.append(1.0)
                 elif mode == "listed":
                     good.append(float(label in order))
+                elif mode == "likelier":
+                    known = dict(listed(at.targets, row))
+                    theirs = max(known.get(label, unlisted_logp(at.targets, row)), -50.0)
+                    good.append(float(np.tanh(max(theirs - float(np.log(softmax(z)[label])), 0) / 2.0)))
                 else:
                     ahead = rank(z, label, out) - order.index(label) if label in order else 0
                     good.append(float(np.tanh(max(ahead, 0) / 2.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -12,28 +13,40 @@ from ...data.dataset import Split
 from ...errors import ConfigError
 from ...knowledge import Knowledge
 from ...models.neural import NeuralModel
-from ..base import ObjectiveConfig, ScoreObjective, Scores, Targets, the_only
+from ..base import Moment, ObjectiveConfig, ScoreObjective, Scores, Targets, the_only
+from ..ledger import Ledger, kinds_of_positions
+from ..refusal import Refuse, listened
 from .comparisons import Comparison
 from .samplers import Sampler
 from .scene import Picked, Scene
 from .weights import Trust, Weight, trusted
 
-__all__ = ["ListConfig", "ListObjective", "RankingsObjective"]
+__all__ = ["ListConfig", "ListObjective", "RankingsObjective", "TaughtObjective"]
+
+_OTHERWISE = {"trust": "use 'all'", "refuse": "use 'validation'"}
 
 
 class ListConfig(ObjectiveConfig):
     """Parameters of an objective that reads one teacher's rankings."""
 
     teacher: str | None = Field(None, description="whose rankings; needed only if several teachers left some")
+    refuse: Refuse = Field(
+        "never", description="when the teacher is no longer listened to: once it is no better on validation, or on the "
+        "training labels",
+    )  # fmt: skip
+    refuse_margin: float = Field(
+        0.1, ge=0, description="lead from which on it counts fully: share of its validation score, or nats of the label"
+    )
 
 
-class RankingsObjective(ScoreObjective):
-    """``confidence · trust · compared``: a term about one teacher's rankings.
+class TaughtObjective(ScoreObjective):
+    """What terms about stored rankings share: where a teacher is believed, how long, and a ledger of it.
 
     Args:
         config: Parameters of the method.
-        trust: Where the teacher is believed.
-        trust_scale: Ranks of advantage for which it is believed by 76 %, if ``trust`` is ``better``.
+        trust: Where a teacher is believed.
+        trust_scale: Ranks of advantage for which it is believed by 76 %, if ``trust`` is ``better``; nats of
+            log-probability, if it is ``likelier``.
     """
 
     config: ListConfig
@@ -42,24 +55,77 @@ class RankingsObjective(ScoreObjective):
     def __init__(self, config: ListConfig, trust: Trust = "all", trust_scale: float = 1.0) -> None:
         super().__init__(config)
         self.trust, self.trust_scale = trust, trust_scale
+        self.listened: dict[str, float] = {}
+        self.ledger: Ledger | None = None
         self.register_buffer("popularity", torch.zeros(0), persistent=False)
 
+    @property
+    def looks_everywhere(self) -> bool:
+        """Whether trust or refusal ask for the student's scores of the whole catalogue."""
+        return self.trust in ("better", "likelier") or self.config.refuse == "labels"
+
     def prepare(self, model: NeuralModel, split: Split, knowledge: Knowledge, seed: int) -> None:
-        if self.trust != "all" and not getattr(model.config, "sequential", True):
-            what = (
-                f"trust {self.trust!r} asks whether a list has what came next, and {model.config.name} knows users only"
-            )
-            hint = "a user's labels are the history, which no teacher lists; use 'all'"
-            raise ConfigError(what, key=(self.config.name, "trust"), hint=hint)
-        self.teachers = (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
-        self.popularity = torch.from_numpy(split.popularity).float().to(next(model.parameters()).device)
+        if not getattr(model.config, "sequential", True):
+            key, mode = ("trust", self.trust) if self.trust != "all" else ("refuse", self.config.refuse)
+            if mode in ("listed", "better", "likelier", "labels"):
+                what = (
+                    f"{key} {mode!r} asks whether a list has what came next, and {model.config.name} knows users only"
+                )
+                hint = f"a user's labels are the history, which no teacher lists; {_OTHERWISE[key]}"
+                raise ConfigError(what, key=(self.config.name, key), hint=hint)
+        device = next(model.parameters()).device
+        self.dense = self.dense or self.looks_everywhere
+        self.teachers = self.find(split, knowledge)
+        self.popularity = torch.from_numpy(split.popularity).float().to(device)
+        self.ledger = Ledger(kinds_of_positions(split), device)
+
+    def find(self, split: Split, knowledge: Knowledge) -> tuple[str, ...]:
+        """The names of its teachers."""
+        return (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
+
+    def begin(self, moment: Moment) -> float:
+        told = (record.get("trust", {}).get(self.term) for record in reversed(moment.history))
+        pages = next((pages for pages in told if pages), None)
+        mode, margin = self.config.refuse, self.config.refuse_margin
+        self.listened = {teacher: listened(mode, margin, teacher, moment, pages) for teacher in self.teachers}
+        return super().begin(moment) * max(self.listened.values(), default=1.0)
+
+    def end(self) -> dict[str, Any]:
+        return {} if self.ledger is None else self.ledger.close()
+
+    @torch.no_grad()
+    def believed(self, teacher: str, scene: Scene, share: Tensor | None = None) -> Tensor:
+        """How much a teacher counts at each position: float ``[n]``; it goes into the ledger.
+
+        Args:
+            teacher: Its name.
+            scene: What it says there, and the student.
+            share: float ``[n]``, its part among several teachers.
+        """
+        known, labels = scene.known, scene.targets.labels
+        answered = ~known.logp[:, 0].isneginf()
+        confidence = known.confidence * answered
+        weight = confidence if self.trust == "all" else confidence * trusted(self.trust, scene, self.trust_scale)
+        weight = weight if share is None else weight * share
+        if self.ledger is not None and scene.targets.positions is not None:
+            values = {"answered": answered.float(), "confidence": confidence, "weight": weight}
+            if labels.shape[1] == 1:
+                at = scene.label_places
+                values["listed"] = (at[:, 0] >= 0).float()
+                if self.config.refuse == "labels":
+                    own, theirs = scene.student_label_logp[:, 0], scene.label_logp(at)[:, 0]
+                    values["student_logp"], values["teacher_logp"] = own, torch.where(answered, theirs, own)
+            self.ledger.add(teacher, scene.targets.positions, values)
+        return weight
+
+
+class RankingsObjective(TaughtObjective):
+    """``confidence · trust · compared``: a term about one teacher's rankings."""
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
-        scene = Scene(scores, targets.rankings[self.teachers[0]], targets, self.popularity)
-        with torch.no_grad():
-            answered = scene.known.confidence * ~scene.known.logp[:, 0].isneginf()
-            believed = answered if self.trust == "all" else answered * trusted(self.trust, scene, self.trust_scale)
-        return believed * self.compared(scene)
+        teacher = self.teachers[0]
+        scene = Scene(scores, targets.rankings[teacher], targets, self.popularity)
+        return self.believed(teacher, scene) * self.compared(scene)
 
     @abstractmethod
     def compared(self, scene: Scene) -> Tensor:
@@ -75,7 +141,7 @@ class ListObjective(RankingsObjective):
         compare: What is compared.
         weigh: How much each of the ordered items counts; multiplied. The others count 1, as much as the mean of these.
         trust: Where the teacher is believed.
-        trust_scale: See :class:`RankingsObjective`.
+        trust_scale: See :class:`TaughtObjective`.
     """
 
     def __init__(
@@ -84,7 +150,8 @@ class ListObjective(RankingsObjective):
     ) -> None:  # fmt: skip
         super().__init__(config, trust, trust_scale)
         self.pick, self.compare, self.weigh = pick, compare, weigh
-        self.dense = pick.dense or any(weight.dense for weight in weigh) or trust == "better"
+        self.dense = pick.dense or any(weight.dense for weight in weigh)
+        self.dense = self.dense or self.looks_everywhere
 
     @property
     def temperatures(self) -> tuple[float, ...]:

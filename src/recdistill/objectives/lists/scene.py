@@ -10,10 +10,14 @@ from torch import Tensor
 from ..base import Scores, Targets, TeacherRankings
 from ..rows import contained, first_of_each, places
 
-__all__ = ["NEVER", "Picked", "Scene", "gumbel"]
+__all__ = ["LEAST_LOGP", "NEVER", "Picked", "Scene", "gumbel"]
 
 NEVER = -1e30
 """Log-probability of what cannot be; finite, so that 0 · log 0 is 0 and no gradient is NaN."""
+
+
+LEAST_LOGP = -50.0
+"""Log-probability of a label at least, where it is averaged: what a teacher rules out must not outweigh all else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,34 @@ class Scene:
         """
         labels = self.targets.labels
         return first_of_each(labels.masked_fill(contained(labels, self.listed), -1))
+
+    @property
+    def label_places(self) -> Tensor:
+        """Where the teacher's list has each label: int64 ``[n, m]``, -1 where it has not."""
+        labels = self.targets.labels
+        if labels.shape[1] > 1:
+            return places(labels, self.listed)
+        found = (self.known.items == labels) & ~self.known.logp.isneginf()  # of a single label, much cheaper
+        return torch.where(found.any(1), found.int().argmax(1), -1)[:, None]
+
+    def label_logp(self, at: Tensor) -> Tensor:
+        """The teacher's log-probability of each label: float ``[n, m]``; 0 where there is none.
+
+        A label that is not listed is taken to have the mean probability of those that are not.
+
+        Args:
+            at: :attr:`label_places`.
+        """
+        unlisted = self.known.tails[1.0] - (self.scores.n_items - self.lengths[:, 0]).clamp_min(1).log()
+        logp = torch.where(at >= 0, self.known.logp.gather(1, at.clamp_min(0)), unlisted[:, None])
+        return logp.clamp_min(LEAST_LOGP).masked_fill(self.targets.labels < 0, 0.0)
+
+    @property
+    def student_label_logp(self) -> Tensor:
+        """The student's log-probability of each label at present: float ``[n, m]``; 0 where there is none."""
+        labels = self.targets.labels
+        logp = self.scores.of(labels.clamp_min(0)) - self.scores.logsumexp()[:, None]
+        return logp.detach().masked_fill(labels < 0, 0.0)
 
     def student_ranks(self, items: Tensor) -> Tensor:
         """The student's present ranks of some items among what is not seen: int64 ``[n, s]``."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..rows import contained, places
+from ..rows import contained
 from .scene import NEVER, Picked, Scene
 
 __all__ = [
@@ -120,26 +120,30 @@ class Blend(Weight):
         return total
 
 
-Trust = Literal["all", "listed", "better"]
-"""Where the teacher is believed: everywhere, where its list has the label, where it ranks the label better."""
+Trust = Literal["all", "listed", "better", "likelier"]
+"""Where the teacher is believed: everywhere, where its list has the label, where it ranks the label better than the
+student does now, where it gives the label a higher probability than the student does now."""
 
 
 def trusted(mode: Trust, scene: Scene, scale: float) -> Tensor:
     """How far the teacher is believed at each position, from what is known to be right there: float ``[n]`` in [0, 1].
 
     Mean over the labels of 1 for ``all``; of 1 where the label is listed, else 0, for ``listed``; of
-    ``tanh(max(student's rank − teacher's rank, 0) / scale)`` for ``better``, 0 where the label is not listed. 1 where
-    there is no label to judge by. The idea of learning where the peer is better is that of LLMD4Rec (Wu et al. 2025,
-    https://arxiv.org/abs/2505.18120); the formula is ours. Not for contexts that are whole users, whose labels a
-    teacher does not list.
+    ``tanh(max(student's rank − teacher's rank, 0) / scale)`` for ``better``, 0 where the label is not listed; of
+    ``tanh(max(log p − log q, 0) / scale)`` for ``likelier``, the log-probabilities of the label by teacher and student.
+    1 where there is no label to judge by. The idea of learning where the peer is better is that of LLMD4Rec (Wu et al.
+    2025, https://arxiv.org/abs/2505.18120); the formulas are ours. Not for contexts that are whole users, whose labels
+    a teacher does not list.
     """
     labels = scene.targets.labels
     if mode == "all":
         return torch.ones(len(labels), device=labels.device)
-    real, rank = labels >= 0, places(labels, scene.listed)
-    good = (rank >= 0).float()
+    real, at = labels >= 0, scene.label_places
+    good = (at >= 0).float()
     if mode == "better":
-        good = good * torch.tanh((scene.student_ranks(labels.clamp_min(0)) - rank).clamp_min(0) / scale)
+        good = good * torch.tanh((scene.student_ranks(labels.clamp_min(0)) - at).clamp_min(0) / scale)
+    elif mode == "likelier":
+        good = torch.tanh((scene.label_logp(at) - scene.student_label_logp).clamp_min(0) / scale)
     return torch.where(real.any(1), (good * real).sum(1) / real.sum(1).clamp_min(1), 1.0)
 
 
