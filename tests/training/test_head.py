@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recdistill.objectives import (
     BPR,
@@ -24,10 +24,12 @@ from recdistill.objectives import (
     MarginMSE,
     Ranking,
     RankNet,
+    SeveralTeachers,
     SoftLabels,
     UnKD,
 )
 from recdistill.objectives.base import ObjectiveConfig, ScoreObjective, Targets
+from recdistill.objectives.several import Gate
 from recdistill.objectives.unkd import strata
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
@@ -57,6 +59,16 @@ MIXES: dict[str, list[ObjectiveConfig]] = {
     "stratified": [UnKD(pairs=4)],
     "rejuvenated": [RCEKD(k=3, sampled=4, pool=12), CrossEntropy()],
     "decoupled": [DKD(), DKD(target="list", alpha=2.0, beta=0.5, k=4)],
+    "several teachers": [
+        SeveralTeachers(teachers=("teacher", "other"), combine=combine, temperature=temperature, trust=trust)
+        for combine, temperature, trust in (
+            ("mean", 2.0, "all"),
+            ("confidence", 1.0, "likelier"),
+            ("margin", 3.7, "better"),
+            ("label", 2.0, "listed"),
+            ("gate", 2.0, "all"),
+        )
+    ],
     "ranking": [
         Ranking(weights=("position", "discrepancy"), trust="better"),
         Ranking(pick="student", k=5, compare="softmax", weights=("probability", "unpopularity"), unlisted=4),
@@ -89,6 +101,10 @@ def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
         objective = config.build()
         objective.teachers = config.named_teachers or ("teacher",)
         objective.popularity = torch.arange(ITEMS).float()
+        if isinstance(config, SeveralTeachers):
+            objective.mix = config.mix(2)
+            if isinstance(objective.mix, Gate):
+                objective.mix.network = gate_network()
         if isinstance(config, UnKD):
             objective.groups = strata(objective.popularity, config.groups)
         assert isinstance(objective, ScoreObjective)
@@ -96,11 +112,19 @@ def built(configs: list[ObjectiveConfig]) -> list[tuple[ScoreObjective, float]]:
     return terms
 
 
-def naive_loss(matrix: Tensor, targets: Targets, terms: list[tuple[ScoreObjective, float]]) -> tuple[Tensor, Tensor]:
+def gate_network() -> nn.Sequential:
+    """For states of the student's width and five numbers of each of two teachers."""
+    torch.manual_seed(4)
+    return nn.Sequential(nn.LayerNorm(DIM + 10), nn.Linear(DIM + 10, 8), nn.GELU(), nn.Linear(8, 2)).double()
+
+
+def naive_loss(
+    matrix: Tensor, targets: Targets, terms: list[tuple[ScoreObjective, float]], hidden: Tensor
+) -> tuple[Tensor, Tensor]:
     parts = [slice(start, start + CHUNK) for start in range(0, N, CHUNK)]  # BPR draws chunk by chunk
     sums = torch.zeros(len(terms), dtype=torch.float64)
     for part in parts:
-        scores = NaiveScores(matrix[part])
+        scores = NaiveScores(matrix[part], hidden=hidden[part])
         sums = sums + torch.stack([objective.loss(scores, targets.rows(part)).sum() for objective, _ in terms])
     means = sums / N
     return (means * torch.tensor([weight for _, weight in terms], dtype=torch.float64)).sum(), means
@@ -117,7 +141,7 @@ def test_gradients(mix: str, with_bias: bool, m: int) -> None:
     loss, means = catalogue_loss(hidden, table, bias if with_bias else None, targets, terms)
     got = torch.autograd.grad(2 * loss, given)
     torch.manual_seed(0)
-    wanted_loss, wanted_means = naive_loss(hidden @ table.T + (bias if with_bias else 0), targets, terms)
+    wanted_loss, wanted_means = naive_loss(hidden @ table.T + (bias if with_bias else 0), targets, terms, hidden)
     wanted = torch.autograd.grad(2 * wanted_loss, given)
     torch.testing.assert_close(loss, wanted_loss, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(means, wanted_means, rtol=1e-9, atol=1e-9)

@@ -22,6 +22,12 @@ OBJECTIVES = Components(
         "listwise KL to the teacher's stored top-k and tail",
     ),
     Component(
+        "several-teachers",
+        "recdistill.objectives.several_teachers:SeveralTeachers",
+        "train",
+        "soft labels of several teachers: mean, by confidence, gate, or bandit",
+    ),
+    Component(
         "hard-labels",
         "recdistill.objectives.hard_labels:HardLabels",
         "train",

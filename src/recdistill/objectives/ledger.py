@@ -51,6 +51,7 @@ class Ledger:
 
     def __init__(self, kinds: Tensor, device: torch.device) -> None:
         self._kinds = kinds.to(device)
+        self._exact = torch.float32 if device.type == "mps" else torch.float64  # which it does not know
         self._names: tuple[str, ...] = ()
         self._sums: dict[str, Tensor] = {}
 
@@ -63,7 +64,7 @@ class Ledger:
             positions: int64 ``[n]``.
             values: By name, float ``[n]`` each; the same names at every call.
         """
-        rows = torch.stack([torch.ones_like(next(iter(values.values()))), *values.values()]).double()
+        rows = torch.stack([torch.ones_like(next(iter(values.values()))), *values.values()]).to(self._exact)
         if teacher not in self._sums:
             self._names = tuple(values)
             self._sums[teacher] = rows.new_zeros(len(rows), _KINDS)

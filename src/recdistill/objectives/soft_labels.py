@@ -10,14 +10,29 @@ from pydantic import Field
 from torch import Tensor
 
 from .base import Moment, Targets, TeacherRankings
-from .lists import NEVER, ListConfig, RankingsObjective, Scene
+from .lists import NEVER, ListConfig, RankingsObjective, Scene, TaughtConfig
 from .lists.weights import Trust
 from .schedule import Schedule, Temperature
 
-__all__ = ["Divergence", "SoftLabels", "SoftLabelsLoss", "distributions", "kl"]
+__all__ = ["Divergence", "SoftLabels", "SoftLabelsLoss", "SoftParameters", "distributions", "kl"]
 
 
-class SoftLabels(ListConfig):
+class SoftParameters(TaughtConfig):
+    """Parameters of soft labels, of one teacher or of several."""
+
+    temperature: Temperature = Field(Schedule(start=2.0), description="T; a number, or a schedule over the epochs")
+    k: int | None = Field(None, ge=1, description="use only so many items of each list")
+    tail: bool = Field(True, description="count the probability of unlisted items")
+    trust: Trust = Field(
+        "all",
+        description="where the teacher is believed: everywhere, label listed, ranked better, given more probability",
+    )
+    trust_scale: float = Field(
+        1.0, gt=0, description="advantage at which it is believed by 76 %: ranks, or nats of log-probability"
+    )
+
+
+class SoftLabels(SoftParameters, ListConfig):
     """Listwise KL divergence on the stored top-k, with everything else in one bucket, the tail.
 
     With teacher probabilities ``p`` and student probabilities ``q``, both at temperature T over the whole catalogue:
@@ -36,17 +51,6 @@ class SoftLabels(ListConfig):
     """
 
     name: ClassVar[str] = "soft-labels"
-
-    temperature: Temperature = Field(Schedule(start=2.0), description="T; a number, or a schedule over the epochs")
-    k: int | None = Field(None, ge=1, description="use only so many items of each list")
-    tail: bool = Field(True, description="count the probability of unlisted items")
-    trust: Trust = Field(
-        "all",
-        description="where the teacher is believed: everywhere, label listed, ranked better, given more probability",
-    )
-    trust_scale: float = Field(
-        1.0, gt=0, description="advantage at which it is believed by 76 %: ranks, or nats of log-probability"
-    )
 
     def build(self) -> SoftLabelsLoss:
         return SoftLabelsLoss(self, self.trust, self.trust_scale)

@@ -74,7 +74,8 @@ class TeacherSpec(Config):
     training: Training = Training()
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
     label: bool | None = Field(
-        None, description="store rankings; default: ensembles do, and a recommender in no ensemble"
+        None,
+        description="store rankings; default: ensembles do, and a recommender in none or among several-teachers",
     )
     k: int = Field(100, ge=1, description="items stored for each position")
     snapshots: int = Field(
@@ -375,6 +376,9 @@ class Recipe(Config):
         """Whether a recommender's or ensemble's rankings are stored."""
         if teacher.label is not None:
             return teacher.label
+        trainings = self.student.trainings.values()
+        if any(teacher.id in getattr(o, "teachers", ()) for spec in trainings for o in spec.objectives):
+            return True
         in_ensemble = any(teacher.id in other.members for other in self.teachers)
         return teacher.type == "ensemble" or (teacher.type == "recommender" and not in_ensemble)
 

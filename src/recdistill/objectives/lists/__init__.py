@@ -6,7 +6,16 @@ level up for a short one. Parts see a :class:`Scene` and nothing else, so any of
 
 from __future__ import annotations
 
-from .base import ListConfig, ListObjective, RankingsObjective, TaughtObjective
+from .base import ListConfig, ListObjective, RankingsObjective, TaughtConfig, TaughtObjective
 from .scene import NEVER, Picked, Scene
 
-__all__ = ["NEVER", "ListConfig", "ListObjective", "Picked", "RankingsObjective", "Scene", "TaughtObjective"]
+__all__ = [
+    "NEVER",
+    "ListConfig",
+    "ListObjective",
+    "Picked",
+    "RankingsObjective",
+    "Scene",
+    "TaughtConfig",
+    "TaughtObjective",
+]

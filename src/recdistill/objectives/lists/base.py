@@ -21,15 +21,14 @@ from .samplers import Sampler
 from .scene import Picked, Scene
 from .weights import Trust, Weight, trusted
 
-__all__ = ["ListConfig", "ListObjective", "RankingsObjective", "TaughtObjective"]
+__all__ = ["ListConfig", "ListObjective", "RankingsObjective", "TaughtConfig", "TaughtObjective"]
 
 _OTHERWISE = {"trust": "use 'all'", "refuse": "use 'validation'"}
 
 
-class ListConfig(ObjectiveConfig):
-    """Parameters of an objective that reads one teacher's rankings."""
+class TaughtConfig(ObjectiveConfig):
+    """Parameters of an objective that reads stored rankings."""
 
-    teacher: str | None = Field(None, description="whose rankings; needed only if several teachers left some")
     refuse: Refuse = Field(
         "never", description="when the teacher is no longer listened to: once it is no better on validation, or on the "
         "training labels",
@@ -37,6 +36,12 @@ class ListConfig(ObjectiveConfig):
     refuse_margin: float = Field(
         0.1, ge=0, description="lead from which on it counts fully: share of its validation score, or nats of the label"
     )
+
+
+class ListConfig(TaughtConfig):
+    """Parameters of an objective that reads one teacher's rankings."""
+
+    teacher: str | None = Field(None, description="whose rankings; needed only if several teachers left some")
 
 
 class TaughtObjective(ScoreObjective):
@@ -49,10 +54,10 @@ class TaughtObjective(ScoreObjective):
             log-probability, if it is ``likelier``.
     """
 
-    config: ListConfig
+    config: TaughtConfig
     popularity: Tensor
 
-    def __init__(self, config: ListConfig, trust: Trust = "all", trust_scale: float = 1.0) -> None:
+    def __init__(self, config: TaughtConfig, trust: Trust = "all", trust_scale: float = 1.0) -> None:
         super().__init__(config)
         self.trust, self.trust_scale = trust, trust_scale
         self.listened: dict[str, float] = {}
@@ -79,9 +84,9 @@ class TaughtObjective(ScoreObjective):
         self.popularity = torch.from_numpy(split.popularity).float().to(device)
         self.ledger = Ledger(kinds_of_positions(split), device)
 
+    @abstractmethod
     def find(self, split: Split, knowledge: Knowledge) -> tuple[str, ...]:
-        """The names of its teachers."""
-        return (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
+        """The names of its teachers, which all left rankings of these data."""
 
     def begin(self, moment: Moment) -> float:
         told = (record.get("trust", {}).get(self.term) for record in reversed(moment.history))
@@ -121,6 +126,11 @@ class TaughtObjective(ScoreObjective):
 
 class RankingsObjective(TaughtObjective):
     """``confidence · trust · compared``: a term about one teacher's rankings."""
+
+    config: ListConfig
+
+    def find(self, split: Split, knowledge: Knowledge) -> tuple[str, ...]:
+        return (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         teacher = self.teachers[0]
