@@ -11,7 +11,7 @@ from recdistill.registry import Components
 
 def test_every_listed_objective_can_be_built() -> None:
     table: Components = objectives.OBJECTIVES
-    for name in table:
+    for name in set(table) - {"auto"}:  # which is replaced by what it chose before terms are built
         config = table[name].load()()
         assert config.name == name
         built = config.build()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recdistill.objectives import DE, Contrastive
+from recdistill.objectives.base import Moment
 from recdistill.objectives.contrastive import ContrastiveLoss
 from recdistill.objectives.de import DELoss
 from recdistill.objectives.experts import Experts
@@ -67,8 +68,8 @@ def test_de() -> None:
 def test_the_temperature_falls() -> None:
     objective = DE(temperature=Schedule(start=1.0, end=0.01, shape="decay", epochs=2)).build()
     found = []
-    for epoch in range(4):
-        objective.begin(epoch)
+    for epoch in range(1, 5):
+        objective.begin(Moment(epoch))
         found.append(objective.temperature)
     assert found == pytest.approx([1, 0.1, 0.01, 0.01])
     assert DE().build().temperature == 1.0

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..models.neural import NeuralModel
+from .base import Moment
 from .experts import Experts
 from .schedule import Schedule, Weight
 from .vectors import Pairs, VectorsConfig, VectorsObjective
@@ -45,8 +46,9 @@ class DELoss(VectorsObjective):
     config: DE
     temperature = 1.0
 
-    def begin(self, epoch: int) -> None:
-        self.temperature = max(self.config.temperature.at(epoch), 1e-10)
+    def begin(self, moment: Moment) -> float:
+        self.temperature = max(self.config.temperature.at(moment.epoch - 1), 1e-10)
+        return super().begin(moment)
 
     def add_parameters(self, model: NeuralModel, widths: Mapping[str, int]) -> None:
         self.experts = nn.ModuleDict({s: Experts(model.dim, n, self.config.experts) for s, n in widths.items()})

@@ -12,9 +12,8 @@ from torch import Tensor
 from ...data.dataset import Split
 from ...knowledge import Knowledge
 from ...models.neural import NeuralModel
-from ..base import FeatureObjective, Features, Targets, TeacherRankings, the_only
+from ..base import FeatureObjective, Features, ObjectiveConfig, Targets, TeacherRankings, the_only
 from ..rows import padded
-from .base import ListConfig
 from .comparisons import Comparison
 from .samplers import Sampler
 from .scene import Scene
@@ -22,9 +21,10 @@ from .scene import Scene
 __all__ = ["ItemSide", "ItemSideConfig", "exchanged"]
 
 
-class ItemSideConfig(ListConfig):
+class ItemSideConfig(ObjectiveConfig):
     """Parameters of an objective that ranks the users (or histories) of a step for each item."""
 
+    teacher: str | None = Field(None, description="whose rankings; needed only if several teachers left some")
     items: int = Field(256, ge=1, description="items of a step for which users are ranked")
     depth: int = Field(100, ge=2, description="length of an item's list of users")
 
@@ -109,6 +109,11 @@ class Whole:
 
     matrix: Tensor
     exact: bool = True
+
+    @property
+    def states(self) -> Tensor:
+        """The rows stand for themselves."""
+        return self.matrix.detach()
 
     @property
     def n_items(self) -> int:
