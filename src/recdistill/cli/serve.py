@@ -24,7 +24,7 @@ def serve(
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another setting of the server, as in rate=20."),
     ] = None,
 ) -> None:
-    """Serve a run or bundle over HTTP, with a page to try it and /docs for the API.
+    """Serve a run or bundle over HTTP; /openapi.json describes the API.
 
     Keys come from the environment: RECDISTILL_API_KEYS=NAME:KEY,NAME:KEY. Without any, whoever reaches the address may
     ask. Needs neither torch nor a teacher.

@@ -60,7 +60,7 @@ class Client:
             history: Item ids; None: what the server knows of the user.
             n: How many, at most.
             user: Decides which variant answers.
-            more: ``deny``, ``exclude_history``, ``where`` and ``diversity``, as ``/docs`` describes them.
+            more: ``deny``, ``exclude_history``, ``where`` and ``diversity``, as ``/openapi.json`` describes them.
         """
         return _listed(self.post("/v1/recommend", {"history": history, "user": user, "n": n, **more}))
 
