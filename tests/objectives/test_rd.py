@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recdistill.objectives import RD
+from recdistill.objectives.base import Moment
 
 from .lists.made_up import N, confidence, listed, rank, ready, scene, seen, sigmoid
 
@@ -34,8 +35,8 @@ def test_at_first_only_the_place_counts() -> None:
     at, losses = scene(), []
     objective = ready(RD(k=3, by_place=2).build())
     by_place = ready(RD(k=3, discrepancy_scale=None).build()).loss(at.scores, at.targets)
-    for epoch in range(3):
-        objective.begin(epoch)
+    for epoch in (1, 2, 3):
+        objective.begin(Moment(epoch))
         losses.append(objective.loss(at.scores, at.targets))
     assert torch.equal(losses[0], by_place)
     assert torch.equal(losses[1], by_place)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from .base import Moment
 from .lists import ListConfig, ListObjective
 from .lists.comparisons import Labels
 from .lists.samplers import Top
@@ -52,5 +53,6 @@ class RDLoss(ListObjective):
         super().__init__(config, Top(config.k), Labels(), self.place, *missed)
         self.both = self.weigh
 
-    def begin(self, epoch: int) -> None:
-        self.weigh = self.both if epoch >= self.config.by_place else (self.place,)
+    def begin(self, moment: Moment) -> float:
+        self.weigh = self.both if moment.epoch > self.config.by_place else (self.place,)
+        return super().begin(moment)
