@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -134,6 +135,24 @@ def test_the_objective_of_the_contributors_guide(monkeypatch: pytest.MonkeyPatch
     student = rd.models.SASRec(dim=8, blocks=1)
     few = rd.training.Training(epochs=2)
     fitted = rd.distill(student, split, knowledge, objectives=[module.ConfidentTop()], training=few)
+    assert fitted.n_items == split.n_items
+
+
+def test_the_method_about_vectors_of_the_contributors_guide() -> None:
+    frame = "from collections.abc import Mapping\nfrom typing import ClassVar\nfrom torch import Tensor\n"
+    frame += "from torch.nn import functional\nfrom recdistill.objectives.ftd import together\n"
+    frame += "from recdistill.objectives.vectors import Pairs, VectorsConfig, VectorsObjective\n"
+    (block,) = (block for block in blocks("CONTRIBUTING.md", "python") if "VectorsObjective" in block)
+    names: dict[str, Any] = {}
+    exec(compile(frame + block, "CONTRIBUTING.md", "exec"), names)
+
+    import recdistill as rd
+    from recdistill.testing import tiny_split
+
+    split, few = tiny_split(), rd.training.Training(epochs=2)
+    knowledge = rd.teach(rd.models.MF(dim=16), split, k=5, training=few)
+    terms = [rd.objectives.CrossEntropy(), names["Lengths"]()]
+    fitted = rd.distill(rd.models.MF(dim=4), split, knowledge, objectives=terms, training=few)
     assert fitted.n_items == split.n_items
 
 

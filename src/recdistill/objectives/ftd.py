@@ -20,7 +20,8 @@ class FTD(VectorsConfig):
     ``s`` and ``t`` are the student's and the teacher's vectors, whatever their widths. For students that are not much
     smaller than the teacher; others cannot keep all relations and do better with ``htd``. Kang et al. 2021,
     https://arxiv.org/abs/2106.08700. Variant: the mean over pairs instead of their sum; the weight of 0.001 that their
-    code gives to the sum over a step of 1,024 events is one of 5 to 10 here.
+    code gives to the sum over a step of 1,024 events is one of 5 to 10 here, if the task counts 1 for each event. The
+    cross-entropy of a student of users adds up all of a user's items: weigh it by about 1 / their number beside this.
     """
 
     name: ClassVar[str] = "ftd"
