@@ -1,9 +1,10 @@
 """Student alone, distilled and teacher on a published benchmark, scored by the neutral referee.
 
 ``make bench-quality BENCH=citeulike-topology [METHOD=rrd] [SEEDS=5]``. METHOD is ``auto`` (the best that was found on
-validation) or one objective of the library with its paper's defaults beside the task's. Everything that was fitted is
-kept in ``.cache/bench-quality``, ``predictions.tsv.gz`` of every seed among it; the last line is JSON, with the
-referee's means over the seeds, their spread (sample standard deviation), and the tuned baselines.
+validation) or objectives of the library, joined with ``+``, with their papers' defaults beside the task's and the best
+of three weights on validation. Everything that was fitted is kept in ``.cache/bench-quality``, ``predictions.tsv.gz``
+of every seed among it; the last line is JSON, with the referee's means over the seeds, their spread (sample standard
+deviation), and the tuned baselines.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from quality.lessons import School, Student
 from quality.plans import PLANS
 from quality.predictions import judge, ranked
 from quality.splits import BenchmarkSplit, load
+from quality.tune import weighed
 from recdistill.evaluation import metric_values, transfer_ratio
 from recdistill.evaluation.agreement import overlap
 from recdistill.evaluation.slices import slices
@@ -45,7 +47,8 @@ def main() -> None:
     school = School(split, plan)
     best = ranked(school.teacher, split, "test")
     teacher = judged(school.teacher, split, school.rankings.path.parent) | sliced(best, split)
-    arms = {"alone": school.plan.arm("alone"), "distilled": school.plan.arm(args.method)}
+    taught, weight = (school.plan.arm("auto"), None) if args.method == "auto" else weighed(school, args.method)
+    arms = {"alone": school.plan.arm("alone"), "distilled": taught}
     rows: dict[str, list[Line]] = {}
     for name, arm in arms.items():
         students = [school.student(arm, seed) for seed in range(args.seeds)]
@@ -59,6 +62,7 @@ def main() -> None:
         "bench": "quality",
         "benchmark": args.bench,
         "method": args.method,
+        "weight": weight,
         "seeds": args.seeds,
         "metric": metric,
         "transfer_ratio": None if ratio.ratio is None else round(ratio.ratio, 4),

@@ -15,9 +15,13 @@ from typing import Any
 from recdistill.files import read_json, write_json
 from recdistill.knowledge import Knowledge, RankingsStore
 from recdistill.models import RankingModel, load_model
+from recdistill.models.base import VectorModel
+from recdistill.objectives import StartFrom
+from recdistill.objectives.vectors import VectorsConfig
 from recdistill.teachers import RecommenderTeacher
 from recdistill.teachers.encoder import Encoder
 from recdistill.teachers.ensemble import Ensemble
+from recdistill.teachers.own_vectors import leave_vectors
 from recdistill.teachers.recommender import fingerprint_of
 from recdistill.training import fit
 
@@ -100,12 +104,25 @@ class School:
         self._once(place, work)
         return RankingsStore.open(place / "store", verify=False)
 
+    @cached_property
+    def vectors(self) -> Knowledge:
+        """Weights and users' vectors of that member with most weight in the fusion that has some."""
+        weights = self.teacher.weights_by_name()
+        name = max((n for n, m in self.members.items() if isinstance(m, VectorModel)), key=lambda n: weights[n])
+        member = self.members[name]
+        assert isinstance(member, VectorModel)
+        place = self._directory(f"vectors/{name}", [fingerprint_of(member), self.split.fingerprint])
+        self._once(place, partial(leave_vectors, member, self.split, place / "store", name))
+        return Knowledge.open(place / "store")
+
     def student(self, arm: Arm, seed: int) -> Student:
         """Train the student, or find it trained."""
         training = arm.training.replace(seed=seed, metric=self.split.select)
         model = self.plan.student.replace(**arm.parameters)
         taught = any(objective.is_taught for objective in arm.objectives)
         known = Knowledge((self.rankings,) if taught else ()) + self.embeddings
+        if any(isinstance(objective, VectorsConfig | StartFrom) for objective in arm.objectives):
+            known = known + self.vectors
         terms = [[objective.name, objective.model_dump(mode="json")] for objective in arm.objectives]
         of = [model.digest(), training.model_dump(mode="json"), terms, known.digest(), self.split.fingerprint]
         place = self._directory(f"students/seed-{seed}", of)

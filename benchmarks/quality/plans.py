@@ -66,17 +66,26 @@ class Plan:
     ordered: bool = False
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
 
-    def arm(self, method: str) -> Arm:
-        """``alone``, ``auto`` (the best that was found), or one method with its paper's defaults beside the task.
+    def arm(self, method: str, weight: float = 1.0) -> Arm:
+        """``alone``, ``auto`` (the best that was found), or a method with its paper's defaults beside the task.
+
+        Args:
+            method: Its name; several are joined with ``+``, as in ``rrd+ir-rrd``.
+            weight: What those of the method are multiplied with.
 
         Raises:
             ConfigError: There is no such method.
         """
         if method in ("alone", "auto"):
             return self.alone if method == "alone" else self.distilled
-        if method not in OBJECTIVES:
-            raise ConfigError(f"no method is called {method!r}", hint=nearest(method, [*OBJECTIVES, "auto", "alone"]))
-        return Arm((CrossEntropy(), OBJECTIVES[method].load()()), self.alone.training, self.alone.parameters)
+        terms: list[ObjectiveConfig] = [CrossEntropy()]
+        for name in method.split("+"):
+            if name not in OBJECTIVES:
+                raise ConfigError(f"no method is called {name!r}", hint=nearest(name, [*OBJECTIVES, "auto", "alone"]))
+            term = OBJECTIVES[name].load()()
+            usual = term.weight
+            terms.append(term.replace(weight=usual.replace(start=weight * usual.start, end=weight * usual.end)))
+        return Arm(tuple(terms), self.alone.training, self.alone.parameters)
 
 
 _CITEULIKE_TEACHERS = {

@@ -27,6 +27,10 @@ GRID: dict[str, tuple[float, ...]] = {
 """The same for both arms: parameters of the loop, and the student's dropout."""
 
 
+WEIGHTS = (1.0, 0.1, 10.0)
+"""Of a method's terms, beside a weight of 1 for the task."""
+
+
 def changed(arm: Arm, name: str, value: Any) -> Arm:
     """The arm with another value of one parameter."""
     if name == "dropout":
@@ -70,6 +74,18 @@ def search(school: School, arm: Arm, budget: int) -> tuple[Arm, float]:
                         break
                     best, score, still = candidate, quality(candidate), True
     return best, score
+
+
+def weighed(school: School, method: str) -> tuple[Arm, float]:
+    """A method beside the task with the best of the ``WEIGHTS`` on validation, for one seed; the arm and the weight."""
+    split = school.split
+
+    def quality(weight: float) -> float:
+        student = school.student(school.plan.arm(method, weight), seed=0)
+        return metrics(ranked(student.model, split, "valid"), split, "valid")[split.select]
+
+    weight = max(WEIGHTS, key=quality)
+    return school.plan.arm(method, weight), weight
 
 
 def main() -> None:

@@ -40,8 +40,8 @@ def test_old_package_must_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_absent_core_package_must_be_fixed(monkeypatch: pytest.MonkeyPatch, call: Invoke) -> None:
-    versions(monkeypatch, polars=None)
-    assert found("core") == ("fix", "core", "polars is missing; pip install -U recdistill")
+    versions(monkeypatch, rich=None)
+    assert found("core") == ("fix", "core", "rich is missing; pip install -U recdistill")
     result = call("doctor")
     assert result.exit_code == 1
     assert "fix   core" in result.stdout

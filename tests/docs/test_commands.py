@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,10 +21,13 @@ from recdistill.cli.app import app
 from recdistill.cli.demo import RECIPE
 
 from ..movies import write_movies
+from ..serving.http.process import served
 
 ROOT = Path(__file__).parent.parent.parent
 SITE = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
 PAGES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", *SITE)
+SERVER = "http://127.0.0.1:8000"
+"""Where the pages' examples ask a server."""
 SMALL = {"run": ["seeds=[0]", "teachers.1.training={epochs: 1}"], "demo": ["data.cleaning.min_item_events=100"]}
 STUDENTS = ["evaluate.baselines=[popularity]"]
 STUDENTS += [f"student.{kind}.training={{epochs: 1}}" for kind in ("alone", "distilled")]
@@ -112,12 +116,17 @@ def test_commands(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/serving.md", "docs/strategies.md"])
-def test_python(page: str) -> None:
+def test_python(page: str, tmp_path: Path) -> None:
     names: dict[str, object] = {}
     if not Path("runs/demo/bundle").exists():  # made by the pages' commands, if those were tested before
         recdistill(["demo"])
-    for number, block in enumerate(blocks(page, "python")):
-        exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
+    code = blocks(page, "python")
+    with ExitStack() as stack:
+        if any(SERVER in block for block in code):
+            url, _ = stack.enter_context(served(Path("runs/demo"), log=tmp_path / "log"))
+            code = [block.replace(SERVER, url) for block in code]
+        for number, block in enumerate(code):
+            exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
 
 
 def test_the_objective_of_the_contributors_guide(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from recdistill.training.loop import Fitted, fit
 
 def test_names() -> None:
     assert (training.Fitted, training.fit) == (Fitted, fit)
-    assert set(training.__all__) == {"Fitted", "Training", "fit"}
+    live = {component.attribute for component in training.LIVE.values()}
+    assert set(training.__all__) == {"LIVE", "Fitted", "Training", "fit", *live}
     with pytest.raises(AttributeError, match="nothing"):
         training.nothing  # noqa: B018

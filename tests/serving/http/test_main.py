@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,30 +19,9 @@ from recdistill.serving import Client
 from recdistill.serving.deployment import Home
 from recdistill.serving.http.settings import KEYS
 from tests.serving.http.ask import ask, post
+from tests.serving.http.process import served
 
 KEY = "k" * 24
-
-
-@contextmanager
-def served(place: Path, *options: str, keys: str = "", log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """``recdistill serve`` in a process of its own, when it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-c", "from recdistill.cli import main; main()", "serve", str(place), "-p", str(port)]
-    with log.open("wb") as file:
-        process = subprocess.Popen([*command, *options], stderr=file, env=os.environ | {KEYS: keys})
-    try:
-        with Client(url, retries=0) as client:
-            end = time.monotonic() + 60
-            while not client.ready():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < end
-                time.sleep(0.05)
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
