@@ -69,8 +69,8 @@ def test_the_best_are_those_of_a_full_sort(form: str, data: st.DataObject) -> No
         assert np.mean(items == expected_items) > 0.99 or len(np.unique(expected)) < len(expected)
 
     item = int(random.integers(n))
-    _, alike = table.most_similar(item, wanted)
-    np.testing.assert_allclose(alike, DenseTable(vectors).most_similar(item, wanted)[1], atol=1e-4)
+    _, alike = table.nearest(vectors[item], wanted)
+    np.testing.assert_allclose(alike, DenseTable(vectors).nearest(vectors[item], wanted)[1], atol=1e-4)
 
 
 def test_whole_rows_and_batches_are_exact() -> None:
@@ -79,4 +79,4 @@ def test_whole_rows_and_batches_are_exact() -> None:
         np.testing.assert_allclose(table.batch(queries), queries @ vectors.T, rtol=1e-3, atol=1e-2)
         np.testing.assert_allclose(table.scores(queries[0]), vectors @ queries[0], rtol=1e-3, atol=1e-2)
         np.testing.assert_array_equal(table.rows(np.array([[3, 4]])), vectors[[[3, 4]]])
-        np.testing.assert_allclose(table.similar(7), DenseTable(vectors).similar(7), atol=1e-5)
+        np.testing.assert_allclose(table.cosines(vectors[7]), DenseTable(vectors).cosines(vectors[7]), atol=1e-5)

@@ -35,13 +35,13 @@ def test_products_are_those_of_the_vectors(name: str) -> None:
     np.testing.assert_array_equal(table.rows(items), vectors[items])
     np.testing.assert_array_equal(table.rows(items[0]), vectors[items[0]])
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(table.similar(7), unit @ unit[7], atol=1e-4)
+    np.testing.assert_allclose(table.cosines(vectors[7]), unit @ unit[7], atol=1e-4)
 
 
 def test_a_vector_of_zeros_is_like_nothing() -> None:
     zeros = np.zeros((4, 2), np.float32)
     for table in (DenseTable(zeros), CodedTable(np.zeros((4, 1), np.uint8), np.zeros((1, 1, 2), np.float32))):
-        np.testing.assert_array_equal(table.similar(1), 0)
+        np.testing.assert_array_equal(table.cosines(np.ones(2, np.float32)), 0)
 
 
 @pytest.fixture

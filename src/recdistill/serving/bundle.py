@@ -1,30 +1,32 @@
-"""A bundle at work: recommendations from a history, similar items, search, scores for an evaluation."""
+"""A bundle at work: recommendations for a user or a history, similar items, search, items that came later."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data.dataset import Contexts
 from ..data.sequences import Sequences
-from ..errors import BundleError
+from ..errors import BundleError, DataError
 from .catalogue import StoredItems, read_items, resolve
 from .diversity import Diversity
 from .filters import Filter
 from .manifest import Manifest
 from .place import Place
 from .scorers import SCORERS, Scorer
-from .search import TextIndex
 from .shelf import RuleFunction, Shelf
 from .tables import Found, Wanted
+from .tower import Tower
+from .users import Users
 
 __all__ = ["Asked", "Bundle", "Recommendation"]
 
@@ -52,6 +54,7 @@ class Asked:
         deny: int64 ``[any]``, items that must not come.
         where: Which items may come.
         diversity: How the list is made more varied.
+        user: Id of a user whose stored history comes first.
     """
 
     history: Indices
@@ -60,27 +63,32 @@ class Asked:
     deny: Indices | None = None
     where: Filter | None = None
     diversity: Diversity | None = None
+    user: str | None = None
 
-    @property
-    def hidden(self) -> Indices | None:
-        """Items that must not come: int64 ``[any]``."""
-        parts = (self.history if self.exclude_history else None, self.deny)
-        hidden = [part for part in parts if part is not None and len(part)]
-        return np.concatenate(hidden) if hidden else None
+
+class _State(NamedTuple):
+    """What changes together when an item is added; a question works with one state from beginning to end."""
+
+    shelf: Shelf
+    scorer: Scorer
 
 
 class Bundle:
-    """A bundle in memory. Make one with :meth:`open`. May be asked from several threads.
+    """A bundle in memory. Make one with :meth:`open`. May be asked and changed from several threads.
 
     Attributes:
         place: Where its files are.
         manifest: What it says about itself.
-        shelf: What is known about its items.
+        users: The users it knows, or None.
+        tower: From a text to a vector, or None.
     """
 
-    def __init__(self, place: Place, manifest: Manifest, shelf: Shelf, scorer: Scorer) -> None:
-        self.place, self.manifest, self.shelf = place, manifest, shelf
-        self._scorer = scorer
+    def __init__(
+        self, place: Place, manifest: Manifest, shelf: Shelf, scorer: Scorer, users: Users | None, tower: Tower | None
+    ) -> None:
+        self.place, self.manifest, self.users, self.tower = place, manifest, users, tower
+        self._state = _State(shelf, scorer)
+        self._changing = threading.Lock()
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> Bundle:
@@ -99,12 +107,27 @@ class Bundle:
         if manifest.kind not in SCORERS:
             raise BundleError(f"unknown kind {manifest.kind!r}", where=place.path, hint="upgrade recdistill")
         shelf = Shelf(read_items(place, manifest.n_items))
-        return cls(place, manifest, shelf, SCORERS[manifest.kind](place, manifest))
+        scorer = SCORERS[manifest.kind](place, manifest)
+        tower = Tower.open(place)
+        if tower is not None and len(tower.mean) != scorer.text_width:
+            what = f"the text tower gives {len(tower.mean)} numbers, the scores need {scorer.text_width}"
+            raise BundleError(what, where=place.path, hint="write the bundle again")
+        return cls(place, manifest, shelf, scorer, Users.open(place, manifest), tower)
 
     @property
     def path(self) -> Path:
         """Its directory or archive."""
         return self.place.path
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is known about its items now."""
+        return self._state.shelf
+
+    @property
+    def scorer(self) -> Scorer:
+        """How a history becomes scores."""
+        return self._state.scorer
 
     @property
     def items(self) -> StoredItems:
@@ -142,16 +165,18 @@ class Bundle:
         history: Sequence[str] = (),
         n: int = 10,
         *,
+        user: str | None = None,
         exclude_history: bool = True,
         deny: Iterable[str] = (),
         where: Filter | None = None,
         diversity: Diversity | None = None,
     ) -> list[Recommendation]:
-        """Items for somebody with this history.
+        """Items for somebody.
 
         Args:
             history: Item ids or titles, oldest first; see :func:`~.serving.resolve`. Empty: the popular items.
             n: How many, at most.
+            user: Id of a user. What the bundle keeps of a known one comes before ``history``; a new one has only that.
             exclude_history: Leave out what is in the history.
             deny: Ids or titles that must not come.
             where: Which items may come.
@@ -163,23 +188,24 @@ class Bundle:
         """
         seen, denied = self.indices(history), self.indices(list(deny))
         settings: dict[str, Any] = {"exclude_history": exclude_history, "where": where, "diversity": diversity}
-        return self.named(*self.recommend_indices(seen, n, deny=denied, **settings))
+        return self.named(*self.recommend_indices(seen, n, user=user, deny=denied, **settings))
 
     def recommend_indices(
         self,
         history: Indices,
         n: int = 10,
         *,
+        user: str | None = None,
         exclude_history: bool = True,
         deny: Indices | None = None,
         where: Filter | None = None,
         diversity: Diversity | None = None,
     ) -> Found:
         """The same with indices into the catalogue: items int64 ``[m]`` and scores float32 ``[m]``, best first."""
-        asked = Asked(history, n, exclude_history, deny, where, diversity)
-        if len(history):
-            return self._answer(partial(self._scorer.best, history), n, asked.hidden, where, diversity)
-        return self._answer(self._most_popular, n, asked.hidden, where, diversity)
+        state, asked = self._state, Asked(history, n, exclude_history, deny, where, diversity, user)
+        history, vector = self._known(asked)
+        wanted = _wanted(state, n, _hidden(asked, history), where, diversity)
+        return _varied(state, _best(state, history, vector, wanted), n, diversity)
 
     def recommend_each(self, asked: Sequence[Asked]) -> list[Found]:
         """Answers to several questions, as :meth:`recommend_indices` gives them; context vectors are made together.
@@ -187,22 +213,23 @@ class Bundle:
         Raises:
             ConfigError: A filter names what does not exist.
         """
-        known = [one for one in asked if len(one.history)]
-        together: Iterator[Found] = iter(())
-        wanted = [self._wanted(one.n, one.hidden, one.where, one.diversity) for one in asked]
-        if known:
-            lengths = np.cumsum([0, *(len(one.history) for one in known)])
-            histories = Sequences(lengths, np.concatenate([one.history for one in known]).astype(np.int32))
-            rows = [row for one, row in zip(asked, wanted, strict=True) if len(one.history)]
-            together = iter(self._scorer.best_each(histories, rows))
-        found = [
-            next(together) if len(one.history) else self._most_popular(row)
-            for one, row in zip(asked, wanted, strict=True)
+        state = self._state
+        known = [self._known(one) for one in asked]
+        wanted = [
+            _wanted(state, one.n, _hidden(one, history), one.where, one.diversity)
+            for one, (history, _) in zip(asked, known, strict=True)
         ]
-        return [self._varied(pool, one.n, one.diversity) for one, pool in zip(asked, found, strict=True)]
-
-    def _most_popular(self, wanted: Wanted) -> Found:
-        return wanted.best(self.popularity.astype(np.float32))
+        rows = [row for row, (history, vector) in enumerate(known) if len(history) and vector is None]
+        together: Iterator[Found] = iter(())
+        if rows:
+            lengths = np.cumsum([0, *(len(known[row][0]) for row in rows)])
+            histories = Sequences(lengths, np.concatenate([known[row][0] for row in rows]).astype(np.int32))
+            together = iter(state.scorer.best_each(histories, [wanted[row] for row in rows]))
+        chosen = set(rows)
+        found = [
+            next(together) if row in chosen else _best(state, *known[row], wanted[row]) for row in range(len(asked))
+        ]
+        return [_varied(state, pool, one.n, one.diversity) for one, pool in zip(asked, found, strict=True)]
 
     def similar(
         self, item: str, n: int = 10, *, where: Filter | None = None, diversity: Diversity | None = None
@@ -214,9 +241,12 @@ class Bundle:
             BundleError: A popularity bundle knows no similarity.
             ConfigError: The filter names what does not exist.
         """
-        index = resolve(self.items, item)
-        found = self._answer(partial(self._scorer.similar, index), n, np.array([index]), where, diversity)
-        return self.named(*found)
+        index = int(self.indices([item])[0])
+
+        def best(state: _State, wanted: Wanted) -> Found:
+            return state.scorer.similar(index, wanted)
+
+        return self.named(*self._answer(best, n, np.array([index]), where, diversity))
 
     def popular(
         self, n: int = 10, *, trending: bool = False, where: Filter | None = None, diversity: Diversity | None = None
@@ -233,39 +263,91 @@ class Bundle:
             BundleError: Trending, and the log had no time.
             ConfigError: The filter names what does not exist.
         """
-        counts = self.shelf.trend if trending else self.popularity
-        if counts is None:
-            raise BundleError("the log had no time, so nothing is known about trends", hint="ask for what is popular")
-        scores = counts.astype(np.float32)
-        return self.named(*self._answer(lambda wanted: wanted.best(scores), n, None, where, diversity))
+
+        def best(state: _State, wanted: Wanted) -> Found:
+            counts = state.shelf.trend if trending else state.shelf.popularity
+            if counts is None:
+                what = "the log had no time, so nothing is known about trends"
+                raise BundleError(what, hint="ask for what is popular")
+            return wanted.best(counts.astype(np.float32))
+
+        return self.named(*self._answer(best, n, None, where, diversity))
 
     def search(self, text: str, n: int = 10, *, where: Filter | None = None) -> list[Recommendation]:
         """Items whose title or categories hold words of a text, the best first; more popular ones before others alike.
 
+        With a text tower, items that mean the like come behind them; their scores are below 0.
+
         Raises:
             ConfigError: The filter names what does not exist.
         """
-        scores = self._index.scores(text)
-        found = scores > 0
-        # less than any two scores differ by, so that it only decides between equal ones
-        scores += 1e-4 * np.log1p(self.popularity.astype(np.float32)) / np.log1p(self.popularity.max(initial=1))
-        scores[~found] = -np.inf
-        return self.named(*self._answer(lambda wanted: wanted.best(scores), n, None, where, None))
+
+        def by_words(state: _State, wanted: Wanted) -> Found:
+            scores = state.shelf.search(text)
+            counts = state.shelf.popularity
+            # less than any two scores differ by, so that it only decides between equal ones
+            nudge = 1e-4 * np.log1p(counts.astype(np.float32)) / np.log1p(counts.max(initial=1))
+            return wanted.best(np.where(scores > 0, scores + nudge, np.float32(-np.inf)))
+
+        def by_meaning(vector: Floats, state: _State, wanted: Wanted) -> Found:
+            items, cosines = state.scorer.nearest(vector, wanted)
+            return items, cosines - 1
+
+        items, scores = self._answer(by_words, n, None, where, None)
+        if len(items) < n and self.tower is not None and self.tower.knows(text):
+            like = partial(by_meaning, self.tower.embed([text])[0])
+            more = self._answer(like, n - len(items), items, where, None)
+            items, scores = np.concatenate([items, more[0]]), np.concatenate([scores, more[1]])
+        return self.named(items, scores)
+
+    def add_item(self, item: str, text: str, *, title: str = "", categories: Sequence[str] = ()) -> int:
+        """Take in an item that did not exist when the bundle was made; it can be recommended at once.
+
+        It lives as long as this object: a bundle on disk does not change.
+
+        Args:
+            item: Its id.
+            text: What is known about it; written like the texts that the bundle was made from.
+            title: Its name; the id if empty.
+            categories: As the others have them.
+
+        Returns:
+            Its index.
+
+        Raises:
+            BundleError: The bundle has no text tower.
+            DataError: The id is taken, or no word of the text is known.
+        """
+        if self.tower is None:
+            hint = "write it with a tower, see recdistill.compression.fit_tower"
+            raise BundleError("this bundle has no text tower to place a new item with", where=self.path, hint=hint)
+        if not self.tower.knows(text):
+            raise DataError(f"no word of {text!r:.80} is known to the text tower", hint="say more about the item")
+        row = self.tower.embed([text])[0]
+        with self._changing:
+            shelf, scorer = self._state
+            if shelf.items.find([item])[0] >= 0:
+                raise DataError(f"item {item!r} is in the catalogue already", hint="choose another id")
+            self._state = _State(shelf.grown(item, title, categories), scorer.grown(row, shelf.n_items))
+            return shelf.n_items
 
     def attach(self, name: str, values: npt.ArrayLike | Mapping[str, float]) -> None:
         """Give the items a number that filters can ask for; see :meth:`Shelf.attach`."""
-        self.shelf.attach(name, values)
+        with self._changing:
+            self.shelf.attach(name, values)
 
     def add_rule(self, name: str, rule: RuleFunction) -> None:
         """Name a rule of the business that filters can ask for; see :meth:`Shelf.add_rule`."""
-        self.shelf.add_rule(name, rule)
+        with self._changing:
+            self.shelf.add_rule(name, rule)
 
     def score(self, contexts: Contexts) -> Floats:
         """Scores of all items, as a ranking model gives them: float32 ``[len(contexts), n_items]``."""
+        shelf, scorer = self._state
         if not len(contexts):
-            return np.zeros((0, self.n_items), dtype=np.float32)
-        scores = self._scorer.batch(contexts.history)
-        scores[contexts.history.lengths == 0] = self.popularity
+            return np.zeros((0, shelf.n_items), dtype=np.float32)
+        scores = scorer.batch(contexts.history)
+        scores[contexts.history.lengths == 0] = shelf.popularity
         return scores
 
     def indices(self, names: Sequence[str]) -> Indices:
@@ -274,50 +356,68 @@ class Bundle:
         Raises:
             DataError: A name that fits no item, or several.
         """
-        found = self.items.find(names)
+        items = self.items
+        found = items.find(names)
         for at in np.flatnonzero(found < 0).tolist():
-            found[at] = resolve(self.items, names[at])
+            found[at] = resolve(items, names[at])
         return found
 
     def named(self, items: Indices, scores: Floats) -> list[Recommendation]:
         """Indices and scores as recommendations."""
+        known = self.items
         return [
-            Recommendation(self.items.ids[at], self.items.title(at), float(score))
-            for at, score in zip(items.tolist(), scores, strict=True)
+            Recommendation(known.ids[at], known.title(at), score)
+            for at, score in zip(items.tolist(), scores.tolist(), strict=True)
         ]
+
+    def _known(self, asked: Asked) -> tuple[Indices, Floats | None]:
+        """The whole history of a user, and the vector to use in its place."""
+        if asked.user is None or self.users is None or (row := int(self.users.ids.find([asked.user])[0])) < 0:
+            return asked.history, None
+        vector = None if len(asked.history) else self.users.vector(row)  # what is new is not in the vector
+        return np.concatenate([self.users.history(row), asked.history]), vector
 
     def _answer(
         self,
-        best: Callable[[Wanted], Found],
+        best: Callable[[_State, Wanted], Found],
         n: int,
         hidden: Indices | None,
         where: Filter | None,
         diversity: Diversity | None,
     ) -> Found:
         """The best items that a filter lets through, made more varied."""
-        return self._varied(best(self._wanted(n, hidden, where, diversity)), n, diversity)
+        state = self._state
+        return _varied(state, best(state, _wanted(state, n, hidden, where, diversity)), n, diversity)
 
-    def _wanted(self, n: int, hidden: Indices | None, where: Filter | None, diversity: Diversity | None) -> Wanted:
-        """What a scorer is asked for: the list, or the pool that it is chosen from."""
-        allowed = None if where is None else self.shelf.mask(where)
-        return Wanted(n if diversity is None else max(diversity.pool, n), allowed, hidden)
 
-    def _varied(self, found: Found, n: int, diversity: Diversity | None) -> Found:
-        if diversity is None:
-            return found
-        items, scores = found
-        categories = None
-        if diversity.per_category is not None and self.items.categories is not None:
-            categories = [self.items.categories[at] for at in items.tolist()]
-        vectors = self._scorer.vectors_of(items) if diversity.weight else None
-        chosen = diversity.choose(scores, n, vectors, categories)
-        return items[chosen], scores[chosen]
+def _best(state: _State, history: Indices, vector: Floats | None, wanted: Wanted) -> Found:
+    if vector is not None:
+        return state.scorer.best_for(vector, wanted)
+    if len(history):
+        return state.scorer.best(history, wanted)
+    return wanted.best(state.shelf.popularity.astype(np.float32))
 
-    @cached_property
-    def _index(self) -> TextIndex:
-        titles, categories = self.items.titles, self.items.categories
-        rows = range(self.n_items)
-        return TextIndex(
-            f"{titles[at] if titles else self.items.ids[at]} {' '.join(categories[at]) if categories else ''}"
-            for at in rows
-        )
+
+def _hidden(asked: Asked, history: Indices) -> Indices | None:
+    """Items that must not come: int64 ``[any]``."""
+    parts = (history if asked.exclude_history else None, asked.deny)
+    hidden = [part for part in parts if part is not None and len(part)]
+    return np.concatenate(hidden) if hidden else None
+
+
+def _wanted(state: _State, n: int, hidden: Indices | None, where: Filter | None, diversity: Diversity | None) -> Wanted:
+    """What a scorer is asked for: the list, or the pool that it is chosen from."""
+    allowed = None if where is None else state.shelf.mask(where)
+    return Wanted(n if diversity is None else max(diversity.pool, n), allowed, hidden)
+
+
+def _varied(state: _State, found: Found, n: int, diversity: Diversity | None) -> Found:
+    if diversity is None:
+        return found
+    items, scores = found
+    categories = None
+    if diversity.per_category is not None and state.shelf.items.categories is not None:
+        categories = [state.shelf.items.categories[at] for at in items.tolist()]
+    vectors = state.scorer.vectors_of(items) if diversity.weight else None
+    chosen = diversity.choose(scores, n, vectors, categories)
+    return items[chosen], scores[chosen]

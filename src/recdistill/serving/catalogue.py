@@ -31,10 +31,21 @@ _SUGGESTED = 20_000
 class StoredItems(Catalogue):
     """The catalogue of a bundle: ids and titles become Python strings when somebody asks for them."""
 
+    ids: Strings
+    titles: Strings | None = None
+    categories: Tags | None = None
+
     def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Indices of some ids: int64 ``[n]``, -1 where there is no such item."""
-        assert isinstance(self.ids, Strings)
         return self.ids.find(ids)
+
+    def grown(self, item: str, title: str, categories: Sequence[str]) -> StoredItems:
+        """The catalogue with one item more."""
+        return StoredItems(
+            self.ids.grown(item),
+            titles=None if self.titles is None else self.titles.grown(title),
+            categories=None if self.categories is None else self.categories.grown(tuple(categories)),
+        )
 
     @cached_property
     def folded(self) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from ..data.sequences import Sequences
 from ..errors import BundleError
 from ..registry import need
+from .ann import Graph, SearchedTable
+from .grown import GrownTable
 from .manifest import Kind, Manifest, load_array
 from .place import Place
 from .tables import Found, Table, Wanted, load_matrix, load_table
@@ -25,7 +28,13 @@ _OUTPUT = ["context"]
 
 
 class Scorer(ABC):
-    """Scores of all items for a history of at least one event."""
+    """Scores of all items for a history of at least one event.
+
+    Attributes:
+        text_width: Numbers that a text tower must give for a new item; 0 where none can be taken in.
+    """
+
+    text_width: int = 0
 
     @abstractmethod
     def __call__(self, history: Indices, /) -> Floats:
@@ -44,9 +53,26 @@ class Scorer(ABC):
         rows = range(len(histories))
         return [self.best(histories[row].astype(np.int64), one) for row, one in zip(rows, wanted, strict=True)]
 
+    def best_for(self, user: Floats, wanted: Wanted) -> Found:
+        """The same for a user's own vector."""
+        raise BundleError("this bundle ranks by histories, not by vectors of users", hint="write the bundle again")
+
     def similar(self, item: int, wanted: Wanted) -> Found:
         """The items most alike to one of them."""
         return wanted.best(self(np.array([item])))
+
+    def nearest(self, row: Floats, wanted: Wanted) -> Found:
+        """The items most alike to one that has these numbers of :attr:`text_width`."""
+        raise BundleError("this bundle has no vectors", hint="bundle another model")
+
+    def grown(self, row: Floats, n_items: int) -> Scorer:
+        """The scorer with one item more; this one stays as it is.
+
+        Args:
+            row: float32 ``[text_width]``, of the new item.
+            n_items: How many there were.
+        """
+        raise BundleError("this bundle has no vectors", hint="bundle another model")
 
     def vectors_of(self, _items: Indices) -> Floats | None:
         """Vectors that tell which items are alike: float32 ``[n, any]``; None where the kind has none."""
@@ -58,9 +84,12 @@ class VectorScorer(Scorer):
 
     def __init__(self, place: Place, manifest: Manifest) -> None:
         self.table = load_table(place, manifest)
+        if (graph := Graph.open(place, manifest)) is not None:
+            self.table = SearchedTable(self.table, graph, manifest.n_items)
         self._length = manifest.max_length
         has_bias = "bias.npy" in manifest.files
         self.bias = load_array(place, "bias.npy", (manifest.n_items,), np.float32) if has_bias else None
+        self._dim, self.text_width = manifest.dim, manifest.dim + has_bias
 
     @abstractmethod
     def context(self, history: Indices, /) -> Floats:
@@ -84,9 +113,22 @@ class VectorScorer(Scorer):
     def best_each(self, histories: Sequences, wanted: Sequence[Wanted]) -> list[Found]:
         return self.table.best_each(self.contexts(histories), wanted, self.bias)
 
+    def best_for(self, user: Floats, wanted: Wanted) -> Found:
+        return self.table.best(user, wanted, self.bias)
+
     def similar(self, item: int, wanted: Wanted) -> Found:
         """By the cosine of the item vectors."""
-        return self.table.most_similar(item, wanted)
+        return self.table.nearest(self.table.rows(np.array(item)), wanted)
+
+    def nearest(self, row: Floats, wanted: Wanted) -> Found:
+        return self.table.nearest(row[: self._dim], wanted)
+
+    def grown(self, row: Floats, n_items: int) -> Self:
+        """The numbers are the item's vector, its second vector where the kind has one, its bias where there is one."""
+        scorer = copy.copy(self)
+        scorer.table = GrownTable.grow(self.table, n_items, row[: self._dim])
+        scorer.bias = None if self.bias is None else np.append(self.bias, row[-1:])
+        return scorer
 
     def vectors_of(self, items: Indices) -> Floats:
         return self.table.rows(items)
@@ -118,6 +160,12 @@ class FadingScorer(VectorScorer):
         self._seen: Table = load_table(place, manifest, "seen_")
         # weights of histories of every length, newest event first
         self._ages = load_array(place, "ages.npy", (manifest.max_length, manifest.max_length), np.float32)
+        self.text_width += manifest.dim
+
+    def grown(self, row: Floats, n_items: int) -> Self:
+        scorer = super().grown(row, n_items)
+        scorer._seen = GrownTable.grow(self._seen, n_items, row[self._dim : 2 * self._dim])
+        return scorer
 
     def context(self, history: Indices) -> Floats:
         newest = history[: -self._length - 1 : -1]

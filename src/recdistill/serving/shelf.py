@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..errors import ConfigError, nearest
 from .catalogue import ItemTable, StoredItems
 from .filters import Filter
+from .search import TextIndex
 
 __all__ = ["Shelf"]
 
@@ -40,12 +41,38 @@ class Shelf:
         self._attributes: dict[str, npt.NDArray[np.float64]] = {}
         self._rules: dict[str, RuleFunction] = {}
         self._masks: OrderedDict[Filter, Mask] = OrderedDict()
+        self._index: TextIndex | None = None
+        self._newest: TextIndex | None = None
+        """Of the items that came after the index was made."""
         self._lock = threading.RLock()
 
     @property
     def n_items(self) -> int:
         """Number of items."""
         return len(self.items)
+
+    def grown(self, item: str, title: str, categories: Sequence[str]) -> Shelf:
+        """The shelf with one item more, of no events and without numbers; this one stays as it is."""
+        with self._lock:
+            trend = None if self.trend is None else np.append(self.trend, np.float32(0))
+            items = self.items.grown(item, title, categories)
+            shelf = Shelf(ItemTable(items, np.append(self.popularity, 0), trend))
+            shelf._attributes = {name: np.append(values, np.nan) for name, values in self._attributes.items()}
+            shelf._rules, shelf._index = dict(self._rules), self._index
+            return shelf
+
+    def search(self, text: str) -> npt.NDArray[np.float32]:
+        """How well title and categories of each item fit a text: float32 ``[n_items]``, 0 where no word does."""
+        with self._lock:
+            if self._index is None:
+                self._index = TextIndex(map(self._text, range(self.n_items)))
+            if self._newest is None:
+                self._newest = TextIndex(map(self._text, range(self._index.n_items, self.n_items)))
+        return np.concatenate([self._index.scores(text), self._newest.scores(text)])
+
+    def _text(self, at: int) -> str:
+        categories = () if self.items.categories is None else self.items.categories[at]
+        return " ".join((self.items.title(at), *categories))
 
     def mask(self, wanted: Filter) -> Mask:
         """Which items a filter lets through: bool ``[n_items]``, not to be changed.
@@ -69,12 +96,12 @@ class Shelf:
     def category_names(self) -> frozenset[str]:
         """All categories."""
         categories = self.items.categories
-        return frozenset() if categories is None else frozenset(categories.names)  # type: ignore[attr-defined]
+        return frozenset() if categories is None else categories.names
 
     def of_categories(self, names: Iterable[str]) -> Mask:
         """Items of one of these categories: bool ``[n_items]``."""
-        mask: Mask = self.items.categories.any_of(names)  # type: ignore[union-attr]
-        return mask
+        assert self.items.categories is not None
+        return self.items.categories.any_of(names)
 
     def attach(self, name: str, values: npt.ArrayLike | Mapping[str, float], default: float = np.nan) -> None:
         """Give every item a number, or change some: a price, a stock flag, an age rating.

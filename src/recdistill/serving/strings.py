@@ -1,24 +1,72 @@
-"""Columns of text and of names as a few arrays: nothing becomes a Python object before somebody looks at it."""
+"""Columns of text and of names as a few arrays: nothing becomes a Python object before somebody looks at it.
+
+A column can grow at its end. It is a value all the same: growing gives a new one, which shares everything with the old.
+"""
 
 from __future__ import annotations
 
+import copy
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Strings", "Tags"]
+__all__ = ["Column", "Strings", "Tags"]
 
+T = TypeVar("T")
 Arrays = Mapping[str, npt.NDArray[Any]]
 Ints = npt.NDArray[np.int64]
 _ENCODING = "utf-8", "surrogatepass"
 
 
-class Strings(Sequence[str]):
+class Column(Sequence[T]):
+    """Values in arrays, and behind them some that came later.
+
+    Args:
+        stored: Number of values in arrays.
+    """
+
+    def __init__(self, stored: int) -> None:
+        self._n_stored = self._n = stored
+        self._tail: list[T] = []
+        self._places: dict[T, int] = {}
+        """Where a value of the tail is; shared with older and newer versions, so it may know too much."""
+
+    @abstractmethod
+    def _stored(self, place: int) -> T:
+        """A value out of the arrays."""
+
+    def grown(self, value: T) -> Self:
+        """The column with one value more; only the newest version may grow."""
+        grown = copy.copy(self)
+        grown._tail.append(value)
+        grown._places.setdefault(value, self._n)
+        grown._n += 1
+        assert len(grown._tail) == grown._n - grown._n_stored, "an older version has grown"
+        return grown
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, at: int | slice) -> T | Sequence[T]:
+        if isinstance(at, slice):
+            return [self[place] for place in range(*at.indices(self._n))]
+        place = at + self._n if at < 0 else at
+        if not 0 <= place < self._n:
+            raise IndexError(at)
+        return self._stored(place) if place < self._n_stored else self._tail[place - self._n_stored]
+
+
+class Strings(Column[str]):
     """Text, read-only, as one block of UTF-8.
 
     Args:
@@ -30,10 +78,12 @@ class Strings(Sequence[str]):
     """
 
     def __init__(self, block: bytes, lengths: npt.NDArray[np.integer[Any]]) -> None:
+        super().__init__(len(lengths))
         self._block = block
         self._ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         if lengths.min(initial=0) < 0 or self._ends[-1] != len(block):
             raise ValueError(f"{len(lengths)} texts of {self._ends[-1]} bytes in a block of {len(block)}")
+        self._sums: list[npt.NDArray[Any]] = []
 
     @classmethod
     def pack(cls, texts: Iterable[str]) -> Strings:
@@ -42,7 +92,7 @@ class Strings(Sequence[str]):
         return cls(b"".join(encoded), np.array([len(part) for part in encoded], dtype=np.int64))
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """As arrays ``NAME`` uint8 ``[bytes]`` and ``NAME_lengths`` uint32 ``[n]``."""
+        """As arrays ``NAME`` uint8 ``[bytes]`` and ``NAME_lengths`` uint32 ``[n]``, without the tail."""
         return {
             name: np.frombuffer(self._block, dtype=np.uint8),
             f"{name}_lengths": np.diff(self._ends).astype(np.uint32),
@@ -58,47 +108,40 @@ class Strings(Sequence[str]):
         """
         return cls(arrays[name].tobytes(), arrays[f"{name}_lengths"])
 
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        place = at + len(self) if at < 0 else at
-        if not 0 <= place < len(self):
-            raise IndexError(at)
-        return self._block[self._ends[place] : self._ends[place + 1]].decode(*_ENCODING)
-
-    @cached_property
-    def _sorted(self) -> tuple[npt.NDArray[np.uint32], Ints]:
-        """Checksums in order, and the place each belongs to: a tenth of the memory of a dictionary."""
-        ends = self._ends.tolist()
-        parts = (self._block[start:stop] for start, stop in pairwise(ends))
-        sums = np.fromiter(map(zlib.crc32, parts), dtype=np.uint32, count=len(self))
-        order = np.argsort(sums, kind="stable")
-        return sums[order], order
-
     def find(self, texts: Sequence[str]) -> Ints:
         """The first place of each text: int64 ``[n]``, -1 where it is not there."""
-        sums, order = self._sorted
+        sums, order = self._sorted()
         wanted = [text.encode(*_ENCODING) for text in texts]
         keys = np.fromiter(map(zlib.crc32, wanted), dtype=np.uint32, count=len(wanted))
-        first, last = np.searchsorted(sums, keys), np.searchsorted(sums, keys, side="right")
+        first, last = sums.searchsorted(keys).tolist(), sums.searchsorted(keys, side="right").tolist()
         found = np.full(len(wanted), -1, dtype=np.int64)
-        for row, (text, start, stop) in enumerate(zip(wanted, first.tolist(), last.tolist(), strict=True)):
-            for place in order[start:stop].tolist():  # one, but for texts of equal checksum
-                if self._block[self._ends[place] : self._ends[place + 1]] == text:
+        for row, text in enumerate(wanted):
+            for place in order[first[row] : last[row]].tolist():  # one, but for texts of equal checksum
+                if self._bytes(place) == text:
                     found[row] = place
                     break
+            else:
+                place = self._places.get(texts[row], self._n)
+                found[row] = place if place < self._n else -1
         return found
 
+    def _stored(self, place: int) -> str:
+        return self._bytes(place).decode(*_ENCODING)
 
-class Tags(Sequence[tuple[str, ...]]):
+    def _bytes(self, place: int) -> bytes:
+        return self._block[self._ends[place] : self._ends[place + 1]]
+
+    def _sorted(self) -> list[npt.NDArray[Any]]:
+        """Checksums in order, and the place each belongs to: a tenth of the memory of a dictionary."""
+        if not self._sums:
+            parts = (self._block[start:stop] for start, stop in pairwise(self._ends.tolist()))
+            sums = np.fromiter(map(zlib.crc32, parts), dtype=np.uint32, count=self._n_stored)
+            order = np.argsort(sums, kind="stable")
+            self._sums[:] = [sums[order], order]  # all at once, and for every version
+        return self._sums
+
+
+class Tags(Column[tuple[str, ...]]):
     """Zero or more names for each row, as codes.
 
     Args:
@@ -113,7 +156,8 @@ class Tags(Sequence[tuple[str, ...]]):
     def __init__(
         self, names: Sequence[str], codes: npt.NDArray[np.integer[Any]], counts: npt.NDArray[np.integer[Any]]
     ) -> None:
-        self.names, self._codes = names, codes
+        super().__init__(len(counts))
+        self._names, self._codes = names, codes
         self._ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         if counts.min(initial=0) < 0 or self._ends[-1] != len(codes):
             raise ValueError(f"{len(codes)} names for {len(counts)} rows that hold {self._ends[-1]}")
@@ -129,10 +173,10 @@ class Tags(Sequence[tuple[str, ...]]):
         return cls(list(index), codes, np.array([len(row) for row in lists], dtype=np.int64))
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """As arrays whose names begin with ``NAME``."""
-        small = np.uint16 if len(self.names) <= np.iinfo(np.uint16).max else np.uint32
+        """As arrays whose names begin with ``NAME``, without the tail."""
+        small = np.uint16 if len(self._names) <= np.iinfo(np.uint16).max else np.uint32
         codes = {f"{name}_codes": self._codes.astype(small), f"{name}_counts": np.diff(self._ends).astype(np.uint32)}
-        return codes | Strings.pack(self.names).arrays(f"{name}_names")
+        return codes | Strings.pack(self._names).arrays(f"{name}_names")
 
     @classmethod
     def read(cls, arrays: Arrays, name: str) -> Tags:
@@ -145,25 +189,19 @@ class Tags(Sequence[tuple[str, ...]]):
         names = list(Strings.read(arrays, f"{name}_names"))
         return cls(names, arrays[f"{name}_codes"].astype(np.int64), arrays[f"{name}_counts"])
 
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    @overload
-    def __getitem__(self, at: int) -> tuple[str, ...]: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[tuple[str, ...]]: ...
-
-    def __getitem__(self, at: int | slice) -> tuple[str, ...] | Sequence[tuple[str, ...]]:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        place = at + len(self) if at < 0 else at
-        if not 0 <= place < len(self):
-            raise IndexError(at)
-        return tuple(self.names[code] for code in self._codes[self._ends[place] : self._ends[place + 1]].tolist())
+    @property
+    def names(self) -> frozenset[str]:
+        """All different names."""
+        tail = self._tail[: self._n - self._n_stored]
+        return frozenset(self._names).union(*tail)
 
     def any_of(self, names: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Rows that have one of these names: bool ``[n]``."""
-        wanted = np.isin(np.array(self.names, dtype=object), list(names)) if len(self.names) else np.zeros(0, bool)
+        asked = set(names)
+        wanted = np.array([name in asked for name in self._names], dtype=np.bool_)
         hits = np.concatenate([[0], np.cumsum(wanted[self._codes])])
-        has: npt.NDArray[np.bool_] = hits[self._ends[1:]] > hits[self._ends[:-1]]
-        return has
+        tail = [not asked.isdisjoint(row) for row in self._tail[: self._n - self._n_stored]]
+        return np.concatenate([hits[self._ends[1:]] > hits[self._ends[:-1]], np.array(tail, dtype=np.bool_)])
+
+    def _stored(self, place: int) -> tuple[str, ...]:
+        return tuple(self._names[code] for code in self._codes[self._ends[place] : self._ends[place + 1]].tolist())

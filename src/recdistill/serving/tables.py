@@ -102,8 +102,8 @@ class Table(ABC):
         """The same for float32 ``[n, dim]``: float32 ``[n, n_items]``."""
 
     @abstractmethod
-    def similar(self, item: int) -> Floats:
-        """Cosine of every item with one of them: float32 ``[n_items]``."""
+    def cosines(self, query: Floats) -> Floats:
+        """Cosine of every item with float32 ``[dim]``: a new array float32 ``[n_items]``, 0 for a vector of zeros."""
 
     def best(self, query: Floats, wanted: Wanted, bias: Floats | None = None) -> Found:
         """The items with the highest product (plus bias) and these numbers, best first; exact.
@@ -122,9 +122,9 @@ class Table(ABC):
         """The same for each of float32 ``[n, dim]``."""
         return [self.best(query, one, bias) for query, one in zip(queries, wanted, strict=True)]
 
-    def most_similar(self, item: int, wanted: Wanted) -> Found:
-        """The items with the highest cosine with one of them."""
-        return wanted.best(self.similar(item))
+    def nearest(self, query: Floats, wanted: Wanted) -> Found:
+        """The items with the highest cosine with float32 ``[dim]``, and these."""
+        return wanted.best(self.cosines(query))
 
 
 class DenseTable(Table):
@@ -155,9 +155,8 @@ class DenseTable(Table):
             scores += bias
         return [one.best(row) for one, row in zip(wanted, scores, strict=True)]
 
-    def similar(self, item: int) -> Floats:
-        cosine: Floats = self.scores(self.vectors[item]) * (self._inverse * self._inverse[item])
-        return cosine
+    def cosines(self, query: Floats) -> Floats:
+        return self.scores(_unit(query)) * self._inverse
 
 
 class ScannedTable(Table):
@@ -194,9 +193,8 @@ class ScannedTable(Table):
             out[:, part] = queries @ self.rows(part).T
         return out
 
-    def similar(self, item: int) -> Floats:
-        cosine: Floats = self.scores(self.rows(np.array(item))) * (self._inverse * self._inverse[item])
-        return cosine
+    def cosines(self, query: Floats) -> Floats:
+        return self.scores(_unit(query)) * self._inverse
 
     def best(self, query: Floats, wanted: Wanted, bias: Floats | None = None) -> Found:
         at = wanted.few(len(self._stored))
@@ -209,8 +207,8 @@ class ScannedTable(Table):
         scores = self.rows(at) @ query
         return _sorted(at, scores if bias is None else scores + bias[at], wanted.n)
 
-    def most_similar(self, item: int, wanted: Wanted) -> Found:
-        query = self.rows(np.array(item)) * self._inverse[item]
+    def nearest(self, query: Floats, wanted: Wanted) -> Found:
+        query = _unit(query)
         at = wanted.few(len(self._stored))
         if at is None:
             near = self._scan.near(query) * self._inverse
@@ -229,6 +227,11 @@ def _reaching(scores: Floats, floor: np.floating[Any]) -> Indices:
 def _sorted(at: Indices, scores: Floats, n: int) -> Found:
     order = (-scores).argsort(kind="stable")[:n]
     return at[order], scores[order]
+
+
+def _unit(query: Floats) -> Floats:
+    unit: Floats = query / max(float(np.linalg.norm(query)), 1e-30)
+    return unit
 
 
 def _inverse(lengths: Floats) -> Floats:
@@ -265,7 +268,7 @@ class CodedTable(Table):
 
     def __init__(self, codes: npt.NDArray[np.uint8], codebooks: Floats) -> None:
         self._codes, self._codebooks = np.ascontiguousarray(codes.T), codebooks
-        self._norms = np.sqrt(self._looked_up(np.square(codebooks).sum(axis=2)))
+        self._inverse = _inverse(np.sqrt(self._looked_up(np.square(codebooks).sum(axis=2))))
 
     def rows(self, items: npt.NDArray[np.integer[Any]]) -> Floats:
         codes = self._codes[:, items]  # [parts, ...]
@@ -284,10 +287,8 @@ class CodedTable(Table):
             out[:, part] = queries @ self.rows(part).T
         return out
 
-    def similar(self, item: int) -> Floats:
-        lengths = np.maximum(self._norms * self._norms[item], np.float32(1e-12))
-        cosine: Floats = self.scores(self.rows(np.array(item))) / lengths
-        return cosine
+    def cosines(self, query: Floats) -> Floats:
+        return self.scores(_unit(query)) * self._inverse
 
     def _looked_up(self, values: Floats) -> Floats:
         """Sum over the parts of ``values[part, code]``: float32 ``[n_items]`` from ``[parts, words]``."""
