@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from recdistill.data import Sequences
 from recdistill.data.dataset import Contexts, Split
@@ -198,6 +200,16 @@ def test_epochs_shape_a_training_whose_rate_falls_towards_the_last(data: Split, 
     train(data, epochs=1, lr_decay="cosine", directory=tmp_path)
     with pytest.raises(TrainingError, match="another training"):
         train(data, epochs=2, lr_decay="cosine", directory=tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(data: Split, tmp_path: Path) -> None:
+    train(data, epochs=1, directory=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    with safe_open(file, framework="pt") as old:
+        tensors, facts = {name: old.get_tensor(name) for name in old.keys()}, old.metadata()  # noqa: SIM118
+    save_file(tensors, file, {name: fact for name, fact in facts.items() if name != "format"})
+    with pytest.raises(TrainingError, match=r"from another version of recdistill; finish .* or remove it"):
+        train(data, epochs=2, directory=tmp_path)
 
 
 def test_a_broken_checkpoint_is_refused(data: Split, tmp_path: Path) -> None:

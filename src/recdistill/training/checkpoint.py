@@ -16,6 +16,8 @@ from ..files import atomic_path
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _FILE = "checkpoint.safetensors"
+_FORMAT = "2"
+"""Changes with the layout of what is saved."""
 
 
 def save_checkpoint(
@@ -42,7 +44,7 @@ def save_checkpoint(
             tensors |= {f"{prefix}/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
     plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     with atomic_path(directory / _FILE) as part:
-        save_file(plain, part, {"run": run, "progress": json.dumps(progress)})
+        save_file(plain, part, {"format": _FORMAT, "run": run, "progress": json.dumps(progress)})
 
 
 def load_checkpoint(
@@ -62,7 +64,7 @@ def load_checkpoint(
         The best weights by name and the progress, or None if there is no checkpoint.
 
     Raises:
-        TrainingError: The checkpoint is broken or belongs to another training.
+        TrainingError: The checkpoint is broken, from another version, or belongs to another training.
     """
     for left in directory.glob(f".{_FILE}.*.part"):
         left.unlink()
@@ -70,6 +72,9 @@ def load_checkpoint(
     if not path.exists():
         return None
     described, tensors = _read(path)
+    if described["format"] != _FORMAT:
+        hint = "finish with that version, or remove it to start again"
+        raise TrainingError("the checkpoint is from another version of recdistill", where=path, hint=hint)
     if described["run"] != run:
         hint = "use another directory or remove it"
         raise TrainingError("the checkpoint belongs to another training", where=path, hint=hint)
@@ -85,7 +90,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            described = {key: file.metadata()[key] for key in ("run", "progress")}
+            described = {"format": "1"} | file.metadata()
             return described, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         hint = "remove it to start again"
