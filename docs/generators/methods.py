@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 __all__ = ["page"]
+
+Line = dict[str, Any]
 
 _HEAD = """\
 # Methods, measured
@@ -26,8 +30,7 @@ make bench-quality BENCH=citeulike-topology METHOD=rrd SEEDS=3
 ```
 
 `METHOD=auto` is the best that was found on validation. The student is the same on all rows of a benchmark. How its
-settings were found stands beside each table. Single methods run with their papers' defaults beside cross-entropy, in
-the loop settings of the student alone, so they are a starting point and not their best. All figures are means over the
+settings were found stands beside each table. All figures are means over the
 seeds on the test part, by an independent referee program; ± is the standard deviation over the seeds.
 The benchmarks' data are not part of this repository.
 """
@@ -57,6 +60,13 @@ _NOTES = {
     ),
 }
 """What a reader must know about a benchmark's figures."""
+_SINGLE = """
+Each with its paper's defaults beside cross-entropy, in the loop settings of the student alone, and with the best of the
+weights 0.1, 1 and 10 on validation. So they are a starting point, compared on equal terms, and not their best. *Against
+alone* is the change of {metric}; it cannot be told where it is within twice its standard error.
+"""
+_WHY: dict[str, str] = {}
+"""Methods that did not better the student, and why we think so."""
 _TAIL = """\
 ## What to take from it
 
@@ -84,43 +94,84 @@ def page(results: Path) -> str:
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
     parts = [_HEAD.strip()]
     for name in sorted({line["benchmark"] for line in found}):
-        parts.append(_benchmark(name, [line for line in found if line["benchmark"] == name]))
+        parts += _benchmark(name, [line for line in found if line["benchmark"] == name])
     return "\n\n".join([*parts, _TAIL.strip()]) + "\n"
 
 
-def _benchmark(name: str, lines: list[dict[str, Any]]) -> str:
-    lines = sorted(lines, key=lambda line: (line["method"] != "auto", -line["distilled"][line["metric"]]))
-    first = lines[0]
-    shown = [metric for metric in first["teacher"] if "@" in metric and metric.partition("@")[0] in ("recall", "ndcg")]
-    tail = next(key for key in first["distilled"] if key.startswith("tail_"))
-    head = ["model", "seeds", *shown, tail, "overlap@10", "transfer", "seconds"]
-    rows = [_row("teacher", "", first["teacher"], shown, tail)]
-    rows += [_row(f"{key}, tuned", "", first[key], shown, tail) for key in ("ease", "item-knn")]
-    rows.append(_row("student alone", first["seeds"], first["alone"], shown, tail, first["spread"]["alone"], first))
-    rows += [
-        _row(f"`{line['method']}`", line["seeds"], line["distilled"], shown, tail, line["spread"]["distilled"], line)
-        | {"transfer": _number(line["transfer_ratio"], 2)}
-        for line in lines
-    ]
-    table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    table += ["| " + " | ".join(row[column] for column in head) + " |" for row in rows]
+def _benchmark(name: str, lines: list[Line]) -> list[str]:
+    best = next(line for line in lines if line["method"] == "auto")
+    single = sorted((line for line in lines if line is not best), key=lambda line: -line["distilled"][line["metric"]])
+    metrics = _metrics(best)
+    tail = next(key for key in best["distilled"] if key.startswith("tail_"))
+    rows = [_row("teacher", best["teacher"]) | {"seeds": ""}]
+    rows += [_row(f"{key}, tuned", best[key]) | {"seeds": ""} for key in ("ease", "item-knn")]
+    rows += [_student("student alone", best, "alone"), _student("`auto`", best, "distilled")]
+    rows[-1]["transfer"] = _number(best["transfer_ratio"], 2)
     about = (
-        f"Student {first['parameters']['student']:,} parameters, teacher {first['parameters']['teacher']:,}: "
-        + ", ".join(f"{weight:.2f} {member}" for member, weight in first["fusion"].items() if weight)
-        + f". Teaching took {first['teaching_seconds']:,.0f} s, once. Chosen by {first['metric']} on validation."
+        f"Student {best['parameters']['student']:,} parameters, teacher {best['parameters']['teacher']:,}: "
+        + ", ".join(f"{weight:.2f} {member}" for member, weight in best["fusion"].items() if weight)
+        + f". Teaching took {best['teaching_seconds']:,.0f} s, once. Chosen by {best['metric']} on validation."
     )
-    return "\n\n".join([f"### {name}", about, *filter(None, [_NOTES.get(name)]), "\n".join(table)])
+    head = ["model", "seeds", *metrics, tail, "overlap@10", "transfer", "seconds"]
+    return [f"### {name}", about, *filter(None, [_NOTES.get(name)]), _table(head, rows), *_methods(name, single, tail)]
 
 
-def _row(
-    model: str, seeds: object, values: dict[str, Any], shown: list[str], tail: str, spread: float | None = None,
-    line: dict[str, Any] | None = None,
-) -> dict[str, str]:  # fmt: skip
-    row = {metric: _number(values.get(metric)) for metric in (*shown, tail, "overlap@10")}
-    if spread is not None and line is not None:
-        row[line["metric"]] += f" ± {spread:.4f}"
-    seconds = _number(values.get("seconds"), 0)
-    return {"model": model, "seeds": str(seeds), **row, "transfer": "", "seconds": seconds}
+def _methods(name: str, lines: list[Line], tail: str) -> list[str]:
+    """The table of single methods, and why some do not do here what their papers say."""
+    if not lines:
+        return []
+    rows = []
+    for line in lines:
+        row = _student(" + ".join(f"`{part}`" for part in line["method"].split("+")), line, "distilled")
+        rows.append(row | {"weight": f"{line['weight']:g}", "transfer": _number(line["transfer_ratio"], 2)})
+        rows[-1]["against alone"] = _against(line)
+    metrics = _metrics(lines[0])
+    head = ["method", "weight", *metrics, tail, "overlap@10", "transfer", "against alone", "seconds"]
+    rows = [row | {"method": row["model"]} for row in rows]
+    notes = [f"- {_WHY[line['method']]}" for line in lines if line["method"] in _WHY and _verdict(line) != "better"]
+    return [
+        f"#### Single methods on {name}",
+        _SINGLE.format(metric=lines[0]["metric"]).strip(),
+        _table(head, rows),
+        *(["\n".join(notes)] if notes else []),
+    ]
+
+
+def _verdict(line: Line) -> str:
+    """Whether the method's mean is above that of the student alone by more than twice their standard error."""
+    gain = line["distilled"][line["metric"]] - line["alone"][line["metric"]]
+    error = math.hypot(line["spread"]["alone"], line["spread"]["distilled"]) / math.sqrt(line["seeds"])
+    return "cannot be told" if abs(gain) <= 2 * error else "better" if gain > 0 else "worse"
+
+
+def _against(line: Line) -> str:
+    own, alone = line["distilled"][line["metric"]], line["alone"][line["metric"]]
+    return f"{own / alone - 1:+.0%}, {_verdict(line)}"
+
+
+def _metrics(line: Line) -> list[str]:
+    """The metrics of a benchmark, the shorter lists first."""
+    parts = (metric.partition("@") for metric in line["teacher"])
+    found = sorted((name, int(k)) for name, _, k in parts if name in ("recall", "ndcg"))
+    return [f"{name}@{k}" for name, k in found]
+
+
+def _table(head: list[str], rows: list[dict[str, str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row[column] for column in head) + " |" for row in rows])
+
+
+def _student(model: str, line: Line, arm: str) -> dict[str, str]:
+    row = _row(model, line[arm]) | {"seeds": str(line["seeds"])}
+    if line["spread"][arm] is not None:
+        row[line["metric"]] += f" ± {line['spread'][arm]:.4f}"
+    return row
+
+
+def _row(model: str, values: Line) -> dict[str, str]:
+    row = defaultdict(str, {key: _number(value) for key, value in values.items() if "@" in key})
+    row |= {"model": model, "seconds": _number(values.get("seconds"), 0)}
+    return row
 
 
 def _number(value: float | None, places: int = 4) -> str:
