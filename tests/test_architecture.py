@@ -126,12 +126,16 @@ def test_component_loads_and_is_described(component: Component) -> None:
     assert getattr(loaded, "name", component.name) == component.name
 
 
+INSIDE = {"splits": "data", "readers": "data", "live": "training"}
+INSIDE |= {kind: f"teachers.llm.{kind}" for kind in ("tasks", "candidates", "backends")}
+"""Packages of the tables that are in no room of their own."""
+
+
 def test_table_and_package_agree() -> None:
     import importlib
 
     for kind, table in tables().items():
-        room = {"splits": "data", "readers": "data", "live": "training"}.get(kind, kind)
-        package = importlib.import_module(f"recdistill.{room}")
+        package = importlib.import_module(f"recdistill.{INSIDE.get(kind, kind)}")
         if kind != "readers":
             assert set(table.classes()) <= set(package.__all__)
         assert all(getattr(package, name) is not None for name in table.classes())

@@ -114,8 +114,9 @@ def teach(
     whole = split(data)
     if isinstance(teacher, TeacherConfig):
         name = name or teacher.name
-        place = Path(directory or _HOME / f"{name}-{teacher.digest()}-{whole.dataset.items.fingerprint}")
-        teacher.teach(whole, place, name=name)
+        data_hash = whole.fingerprint if teacher.reads_log() else whole.dataset.items.fingerprint
+        place = Path(directory or _HOME / f"{name}-{teacher.digest()}-{data_hash}")
+        teacher.teach(whole, place, name=name, knowledge=knowledge)
         return Knowledge.open(place)
     if isinstance(teacher, ModelConfig):
         name = name or teacher.name

@@ -96,15 +96,6 @@ class _Lines:
             return
         self._said = now
         rate = self._done / max(now - self._start, 1e-9)
-        left = (self._total - at) / max(rate, 1e-9)
-        log.info(
-            "%s: %d/%d %s, %.1f %s/s, %.0f s left%s",
-            self._label,
-            at,
-            self._total,
-            self._unit,
-            rate,
-            self._unit,
-            max(left, 0.0),
-            f", {note}" if note else "",
-        )
+        left = f", {max(self._total - at, 0) / rate:.0f} s left" if self._done else ""
+        more = f", {note}" if note else ""
+        log.info("%s: %d/%d %s, %.1f %s/s%s%s", self._label, at, self._total, self._unit, rate, self._unit, left, more)

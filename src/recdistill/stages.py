@@ -20,7 +20,7 @@ from typing import Any
 from .errors import RunError
 from .files import read_json, write_json
 
-__all__ = ["LOCK", "Stage", "Stages"]
+__all__ = ["LOCK", "NotDone", "Stage", "Stages"]
 
 log = logging.getLogger("recdistill")
 
@@ -28,6 +28,10 @@ LOCK = ".lock"
 """Name of the lock file of a run directory."""
 _CODE = 4
 """Raised when a stage's result would differ for the same inputs; older results are then made again."""
+
+
+class NotDone(Exception):
+    """A stage that is not done, where only finished ones are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Stages:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.finished: list[Stage] = []
+        self._work = True
 
     def __call__(
         self,
@@ -83,6 +88,8 @@ class Stages:
         cached = done.exists()
         if cached and keeps is not None:
             cached = set(read_json(done, RunError).get("keeps", ())) <= set(keeps(path))
+        if not cached and not self._work:
+            raise NotDone(name)
         if not cached:
             log.info("%s …", name)
             path.mkdir(parents=True, exist_ok=True)
@@ -95,6 +102,19 @@ class Stages:
         log.info("%s %s", name, "is up to date" if cached else f"took {stage.seconds:.1f} s")
         self.finished.append(stage)
         return stage
+
+    @contextmanager
+    def only_finished(self) -> Iterator[None]:
+        """Do no work for the time of a block.
+
+        Raises:
+            NotDone: A stage is asked for that is not done.
+        """
+        self._work = False
+        try:
+            yield
+        finally:
+            self._work = True
 
     @contextmanager
     def lock(self) -> Iterator[None]:

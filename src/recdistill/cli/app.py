@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "Start",
     "doctor": "Start",
     "data": "Work",
+    "estimate": "Work",
     "run": "Work",
     "train": "Work",
     "evaluate": "Work",
@@ -26,6 +27,7 @@ COMMANDS = {
     "serve": "Serve",
     "deploy": "Serve",
     "components": "Use",
+    "prompts": "Use",
 }
 """Name of each command, which is also its module and function, and the panel of the help it stands in."""
 

@@ -20,14 +20,17 @@ def tables() -> dict[str, Components]:
     from ..models import MODELS
     from ..objectives import OBJECTIVES
     from ..teachers import TEACHERS
+    from ..teachers.llm import BACKENDS, CANDIDATES, TASKS
     from ..training.live import LIVE
 
-    return {table.kind: table for table in (TEACHERS, MODELS, OBJECTIVES, LIVE, SPLITS, READERS)}
+    asking = (TASKS, CANDIDATES, BACKENDS)
+    return {table.kind: table for table in (TEACHERS, *asking, MODELS, OBJECTIVES, LIVE, SPLITS, READERS)}
 
 
 def components(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="teachers, models, objectives, live, splits, readers.")
+        str | None,
+        typer.Argument(metavar="[KIND]", help="One table only, such as teachers, tasks, models or objectives."),
     ] = None,
     as_json: Json = False,
 ) -> None:

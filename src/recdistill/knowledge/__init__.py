@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .embeddings import EmbeddingsStore, EmbeddingsWriter
     from .manifest import Manifest, is_sealed
     from .preferences import Preferences, PreferencesStore, PreferencesWriter
-    from .rankings import TAIL_BETAS, Rankings, rankings_of
+    from .rankings import TAIL_BETAS, Rankings, rankings_of, rankings_of_candidates
     from .rankings_store import RankingsStore, RankingsWriter
     from .scores import Scores, ScoresStore, ScoresWriter
     from .texts import TextsStore, TextsWriter
@@ -45,6 +45,7 @@ __all__ = [
     "WeightsStore",
     "is_sealed",
     "rankings_of",
+    "rankings_of_candidates",
 ]
 
 _PLACES = {
@@ -59,6 +60,7 @@ _PLACES = {
     "TAIL_BETAS": "rankings",
     "Rankings": "rankings",
     "rankings_of": "rankings",
+    "rankings_of_candidates": "rankings",
     "RankingsStore": "rankings_store",
     "RankingsWriter": "rankings_store",
     "Scores": "scores",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..data.sequences import Sequences
 from ..errors import KnowledgeError
 
-__all__ = ["TAIL_BETAS", "Rankings", "rankings_of"]
+__all__ = ["TAIL_BETAS", "Rankings", "rankings_of", "rankings_of_candidates"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -107,6 +107,33 @@ def rankings_of(scores: Floats, k: int, exclude: Sequences | None = None) -> Ran
             chunk[seen.row_of_event(), seen.items] = -np.inf
         _rank(chunk, items[part], logp[part], tail[part])
     return Rankings(items, logp, tail, (items[:, 0] >= 0).astype(np.float32))
+
+
+def rankings_of_candidates(
+    items: npt.NDArray[np.int32],
+    logp: npt.NDArray[np.floating],
+    rest: npt.NDArray[np.floating],
+    n_items: int,
+    confidence: Floats,
+) -> Rankings:
+    """Rankings of a few items that somebody judged, sorted; the others of the catalogue share evenly what is left.
+
+    Args:
+        items: int32 ``[n, k]``; -1 = none, anywhere in a row.
+        logp: float ``[n, k]``, natural-log probabilities.
+        rest: float ``[n]``, probability of all unlisted items together, above 0.
+        n_items: Catalogue size.
+        confidence: float32 ``[n]`` in [0, 1].
+    """
+    values = np.where(items >= 0, logp, -np.inf)
+    order = np.argsort(-values, axis=1, kind="stable")
+    items, values = np.take_along_axis(items, order, axis=1), np.take_along_axis(values, order, axis=1)
+    items = np.where(np.isneginf(values), -1, items).astype(np.int32)
+    unlisted = n_items - (items >= 0).sum(axis=1)
+    count = np.log(np.maximum(unlisted, 1))
+    tail = np.stack([count + beta * (np.log(rest) - count) for beta in TAIL_BETAS], axis=1)
+    tail[unlisted == 0] = -np.inf
+    return Rankings(items, values.astype(np.float32), tail.astype(np.float32), confidence)
 
 
 def _rank(scores: npt.NDArray[np.float64], items: npt.NDArray[np.int32], logp: Floats, tail: Floats) -> None:

@@ -76,6 +76,11 @@ class TextsWriter:
         if error is not None and not is_sealed(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the store is finished, so that nothing needs to be written."""
+        return is_sealed(self.path)
+
     def add(self, rows: Iterable[int], texts: Iterable[str | None], confidence: Iterable[float]) -> None:
         """Record the texts of some rows; None and confidence 0 where there was no answer.
 

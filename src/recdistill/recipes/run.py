@@ -16,7 +16,6 @@ from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
 from ..stages import LOCK, Stage, Stages
-from ..teachers import TEACHERS
 from .schema import Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
 
@@ -150,21 +149,21 @@ class Run:
 
     def _source(self, spec: TeacherSpec) -> list[str]:
         """What a teacher reads: keys and fingerprints."""
-        if spec.ranks or TEACHERS[spec.type].load().reads_histories:
+        if spec.ranks:
             return [self.data.key]
-        catalogue = self.data.info["catalogue"]
-        if spec.type != "imported":  # it reads item texts only: another split of the same catalogue asks it nothing
-            return [catalogue]
         from .teach import described
 
-        files = described(self.recipe, spec)
-        # predictions are for the positions of one split; the files may change under the same name
-        return [catalogue if files.predictions is None else self.data.key, files.fingerprint()]
+        teacher = described(self.recipe, spec)
+        return [self.data.key if teacher.reads_log() else self.data.info["catalogue"], *teacher.inputs()]
 
     def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
         before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
         read = self.recipe.read_by(spec.objectives, getattr(spec.model, "text", None), before)
-        return [t for t in before if t.id in (*spec.members, *read)]
+        return [t for t in before if t.id in (*spec.members, *read, *spec.uses)]
+
+    def knowledge_of(self, teachers: tuple[str, ...]) -> Knowledge:
+        """What some teachers have left."""
+        return _knowledge([self.teacher(spec) for spec in self.recipe.teachers if spec.id in teachers])
 
     @cached_property
     def taught(self) -> list[Stage]:

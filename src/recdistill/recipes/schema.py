@@ -61,7 +61,7 @@ _IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training
 
 
 class TeacherSpec(Config):
-    """One teacher: an encoder, a recommender, an ensemble of earlier recommenders, or imported knowledge."""
+    """One teacher: an encoder, a language model, a recommender, an ensemble of recommenders, or imported knowledge."""
 
     name: ClassVar[str] = "teacher"
 
@@ -82,12 +82,17 @@ class TeacherSpec(Config):
         0, ge=0, description="of a trained recommender: so many models from the way to its best epoch label too"
     )
     folds: int = Field(0, ge=0, description="of a recommender: label each user by a model fitted without them (0: off)")
-    parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble or an import")
+    parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble, an import or an llm")
 
     @property
     def ranks(self) -> bool:
         """Whether it ranks items: a recommender or an ensemble."""
         return self.type in ("recommender", "ensemble")
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Ids of the teachers that its parameters name."""
+        return () if self.ranks else tuple(_parameters_of(self.type)(**self.parameters).uses())
 
     @model_validator(mode="after")
     def _fits_type(self) -> TeacherSpec:
@@ -136,6 +141,12 @@ class TeacherSpec(Config):
         except ConfigError as error:
             raise ConfigError(error.what, key=("parameters", *error.key), hint=error.hint) from None
         return self
+
+
+def _all_above(named: tuple[str, ...], above: list[str], key: tuple[str, ...]) -> None:
+    for name in named:
+        if name not in above:
+            raise ConfigError(f"no teacher above is called {name!r}", key=key, hint=nearest(name, above))
 
 
 def _parameters_of(kind: str) -> Any:
@@ -333,6 +344,7 @@ class Recipe(Config):
                     raise ConfigError(
                         f"member {member!r} is no recommender above", key=("teachers", str(index), "members"), hint=hint
                     )
+            _all_above(teacher.uses, ids[:index], ("teachers", str(index), "parameters"))
         self._objectives_fit(ids)
         if not ids and not self.student.distilled.live:
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")

@@ -11,6 +11,7 @@ from ..knowledge import Knowledge
 from ..models import RankingModel, VectorModel, load_model
 from ..objectives import CrossEntropy
 from ..teachers import TEACHERS
+from ..teachers.base import TeacherConfig
 from ..teachers.ensemble import Ensemble, calibrated
 from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
 from ..teachers.own_vectors import leave_vectors
@@ -41,14 +42,13 @@ def teach(
         return _recommender(recipe, spec, split, knowledge, path)
     if spec.type == "ensemble":
         return _ensemble(recipe, spec, split, earlier, path)
-    return dict(described(recipe, spec).teach(split, path, name=spec.id) or {})
+    return dict(described(recipe, spec).teach(split, path, name=spec.id, knowledge=knowledge) or {})
 
 
-def described(recipe: Recipe, spec: TeacherSpec) -> Any:
-    """The parameters of an encoder or import; relative files in them start from the recipe's folder."""
-    teacher = TEACHERS[spec.type].load()(**spec.parameters)
-    files = {key: recipe.base / value for key, value in teacher if isinstance(value, Path)}
-    return teacher.replace(**files) if files else teacher
+def described(recipe: Recipe, spec: TeacherSpec) -> TeacherConfig:
+    """The parameters of a teacher that does not rank; relative files in them start from the recipe's folder."""
+    teacher: TeacherConfig = TEACHERS[spec.type].load()(**spec.parameters)
+    return teacher.at(recipe.base)
 
 
 def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> dict[str, Any]:

@@ -45,6 +45,12 @@ TEACHERS = Components(
         "several fitted models fused, with weights chosen on validation",
     ),
     Component(
+        "llm",
+        "recdistill.teachers.llm.teacher:LLM",
+        "llm",
+        "a language model that is asked: rankings, preferences, scores, texts or embeddings",
+    ),
+    Component(
         "imported",
         "recdistill.teachers.imported:Imported",
         None,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..data.dataset import Catalogue, Dataset, Split
 from ..errors import KnowledgeError, TeacherError
-from ..knowledge import EmbeddingsStore, EmbeddingsWriter, is_sealed
+from ..knowledge import EmbeddingsStore, EmbeddingsWriter, Knowledge, is_sealed
 from ..knowledge.embeddings import VectorType
 from ..progress import track
 from .base import TeacherConfig
@@ -130,7 +130,9 @@ class Encoder(TeacherConfig):
             embed_rest(loaded, writer, texts, f"embed items with {identity['teacher']}")
         return writer.seal(empty=int(empty.sum()))
 
-    def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
+    def teach(
+        self, split: Split, path: str | Path, name: str | None = None, knowledge: Knowledge | None = None
+    ) -> dict[str, Any]:
         store = self.embed_items(split, Path(path) / "embeddings", name)
         return {"items": len(store), "dim": store.dim, "empty": store.manifest.extra.get("empty", 0)}
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ..data.dataset import Catalogue, Split
 from ..errors import ConfigError, DataError
 from ..files import checksum
-from ..knowledge import EmbeddingsStore, EmbeddingsWriter, RankingsStore, RankingsWriter
+from ..knowledge import EmbeddingsStore, EmbeddingsWriter, Knowledge, RankingsStore, RankingsWriter
 from ..knowledge.embeddings import VectorType
 from .base import TeacherConfig
 from .ids import existing, indices_of
@@ -56,12 +56,20 @@ class Imported(TeacherConfig):
             )
         return self
 
+    def reads_log(self) -> bool:
+        return self.predictions is not None  # which are for the positions of one split
+
+    def inputs(self) -> tuple[str, ...]:
+        return (self.fingerprint(),)
+
     def fingerprint(self) -> str:
         """Hash over parameters and files: 16 hex digits."""
         files = {key: None if file is None else checksum(existing(file)) for key, file in self._files().items()}
         return self.model_construct(**{**dict(self), **files}).digest()
 
-    def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
+    def teach(
+        self, split: Split, path: str | Path, name: str | None = None, knowledge: Knowledge | None = None
+    ) -> dict[str, Any]:
         facts: dict[str, Any] = {}
         if self.predictions is not None:
             store = self.label(split, Path(path) / "rankings", teacher=name)

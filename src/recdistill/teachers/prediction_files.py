@@ -12,7 +12,7 @@ import polars as pl
 from ..data.dataset import Split
 from ..data.tables import Table, scan
 from ..errors import DataError, nearest
-from ..knowledge import TAIL_BETAS, Rankings
+from ..knowledge import Rankings, rankings_of_candidates
 from .ids import existing, indices_of
 
 __all__ = ["rankings_of_lists", "read_lists"]
@@ -75,13 +75,8 @@ def rankings_of_lists(
     items[row[kept], place[kept]] = lists["item"].to_numpy()[kept]
     scores[row[kept], place[kept]] = lists["score"].to_numpy()[kept]
     logp, left = _probabilities(scores) if rest is None else _softmax(scores, rest)
-    items[np.isneginf(logp)] = -1
-    unlisted = n_items - (items >= 0).sum(axis=1)
-    count = np.log(np.maximum(unlisted, 1))
-    tail = np.stack([count + beta * (np.log(left) - count) for beta in TAIL_BETAS], axis=1)
-    tail[unlisted == 0] = -np.inf
     confidence = np.ones(len(positions), dtype=np.float32)
-    return positions.astype(np.int64), Rankings(items, logp.astype(np.float32), tail.astype(np.float32), confidence)
+    return positions.astype(np.int64), rankings_of_candidates(items, logp, left, n_items, confidence)
 
 
 def _columns(table: Table, columns: Mapping[str, str], by_rank: bool) -> pl.DataFrame:

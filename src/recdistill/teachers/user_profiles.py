@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..data.dataset import Split
 from ..data.sequences import Sequences
-from ..knowledge import EmbeddingsStore, EmbeddingsWriter
+from ..knowledge import EmbeddingsStore, EmbeddingsWriter, Knowledge
 from .encoder import embed_rest, texts_of
 from .text_encoder import TextEncoder
 
@@ -27,13 +27,16 @@ class UserProfiles(TextEncoder):
     """
 
     name: ClassVar[str] = "user-profiles"
-    reads_histories: ClassVar[bool] = True
-
     form: Literal["mean", "text"] = Field("mean", description="mean of item embeddings, or one of the joined texts")
     events: int = Field(20, ge=1, description="newest events that make the profile")
 
-    def teach(self, split: Split, path: str | Path, name: str | None = None) -> dict[str, Any]:
-        facts = super().teach(split, path, name)
+    def reads_log(self) -> bool:
+        return True
+
+    def teach(
+        self, split: Split, path: str | Path, name: str | None = None, knowledge: Knowledge | None = None
+    ) -> dict[str, Any]:
+        facts = super().teach(split, path, name, knowledge)
         items = EmbeddingsStore.open(Path(path) / "embeddings", verify=False)
         store = self.embed_users(split, items, Path(path) / "users", name)
         return {**facts, "users": len(store)}

@@ -42,8 +42,10 @@ class Questions(Protocol):
 
     label: str
     """What is done, for the progress line."""
-    reminder: str
-    """What is said to a model whose answer could not be read."""
+
+    @property
+    def reminder(self) -> str:
+        """What is said to a model whose answer could not be read."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -180,6 +182,9 @@ class Engine:
         self._tally, self._tasks = _Tally(), set[asyncio.Task[None]]()
         self._stop: Exception | None = None
         self._wait_until = self._heard = time.monotonic()
+        self._settled = 0
+        self.watch: Callable[[], None] = lambda: None
+        """Called whenever a question was settled by asking."""
 
     async def run(self, numbers: npt.NDArray[np.int64] | None = None) -> Asked:
         """Settle some questions, or all.
@@ -251,7 +256,7 @@ class Engine:
         for place in places:
             request = self.questions.request(int(self._numbers[place]))
             if request is None:
-                self._count("empty")
+                self._count("empty", new=False)
                 continue
             key = request.key(self.backend.capabilities.identity)
             self._keys[place] = np.frombuffer(key, dtype=np.uint8)
@@ -301,8 +306,9 @@ class Engine:
         claims = [(q.key, q.attempt) for q in chosen]
         granted = await self._in_thread(self.journal.commit, claims, outcomes, seconds)
         self._open.difference_update(closed)
-        if outcomes:
-            self._progress.advance(0, f"{self.pace.limit} at once, {self.purse.words}")
+        if self._settled:
+            self._progress.advance(self._settled, f"{self.pace.limit} at once, {self.purse.words}")
+            self._settled = 0
         for question, claim in zip(chosen, granted, strict=True):
             if claim is Claim.YOURS:
                 self._tally.under_way += 1
@@ -436,7 +442,8 @@ class Engine:
     def _count(self, state: str, new: bool = True) -> None:
         self._counts[state] += 1
         if new:
-            self._progress.advance(1)
+            self._settled += 1
+            self.watch()
         else:
             self._progress.skip(1)
 

@@ -237,6 +237,22 @@ class Journal:
         with self._one_line():
             return dict(self._db.execute("SELECT state, COUNT(*) FROM answers GROUP BY state ORDER BY state"))
 
+    def tokens(self, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+        """Tokens read and written for some questions, all attempts together."""
+        found: dict[bytes, tuple[int, int]] = {}
+        with self._one_line():
+            for some in _parts(keys):
+                sums = "SELECT key, SUM(tokens_in), SUM(tokens_out) FROM answers"
+                sql = f"{sums} WHERE key IN ({_marks(some)}) GROUP BY key"
+                found |= {key: (read, written) for key, read, written in self._db.execute(sql, some)}
+        return found
+
+    def reasons(self, most: int = 3) -> list[str]:
+        """The most frequent reasons for which there is no answer, with their number."""
+        sql = "SELECT why, COUNT(*) AS n FROM answers WHERE why IS NOT NULL GROUP BY why ORDER BY n DESC, why LIMIT ?"
+        with self._one_line():
+            return [f"{why} ({n:,} times)" for why, n in self._db.execute(sql, (most,))]
+
     def _open(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -266,9 +282,8 @@ class Journal:
 
     def _look(self, sql: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Known]]:
         with self._one_line():
-            for start in range(0, len(keys), _KEYS):
-                some = keys[start : start + _KEYS]
-                for key, attempt, state, answer, why in self._db.execute(sql.format(",".join("?" * len(some))), some):
+            for some in _parts(keys):
+                for key, attempt, state, answer, why in self._db.execute(sql.format(_marks(some)), some):
                     reply = None if answer is None else Reply.unpack(answer)
                     yield key, Known(State(state), attempt, reply, why or "")
 
@@ -324,6 +339,15 @@ class Journal:
             raise RecdistillError(f"cannot be written ({error})", where=self.path, hint=hint) from None
         except OSError as error:
             raise RecdistillError(f"cannot be written ({error.strerror or error})", where=self.path) from None
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), _KEYS):
+        yield keys[start : start + _KEYS]
+
+
+def _marks(keys: Sequence[bytes]) -> str:
+    return ",".join("?" * len(keys))
 
 
 class _Lives:

@@ -63,6 +63,11 @@ class Pace:
         """Questions that may be with the server now."""
         return int(self._limit)
 
+    @property
+    def rising(self) -> bool:
+        """Whether no higher concurrency has been found useless yet."""
+        return not self._slow and self._limit < self.most
+
     def done(self) -> None:
         """A question was answered."""
         self._count += 1

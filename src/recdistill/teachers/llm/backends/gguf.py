@@ -64,9 +64,9 @@ class GGUF(BackendConfig):
         except BaseException:
             await opened.close()
             raise
-        # the name there is a path; answers are filed under what was loaded
+        # the server's name for it is a path; answers are filed under what was loaded
         identity = f"{weights.identity} context={self.context}"
-        opened.meet(dataclasses.replace(found, identity=identity, context=self.context))
+        opened.meet(dataclasses.replace(found, model=weights.gguf, identity=identity, context=self.context))
         return opened
 
     def _settings(self, library: Any, file: str, port: int, secret: str) -> Any:

@@ -1,0 +1,159 @@
+"""What an answer says: letters and their probabilities, orders, yes or no, JSON. None where it does not say it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .exchange import Reply, Top
+from .prompts import Language
+
+__all__ = ["LETTERS", "Choice", "choice_of", "in_language", "json_of", "order_of", "plain"]
+
+Doubles = npt.NDArray[np.float64]
+Choice = tuple[Doubles, float]
+"""Natural-log probabilities of the options, which sum to 1, and the probability that the model gave to all of them."""
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SAID = 0.9
+"""Probability of an option that was named without log-probabilities; the others share the rest."""
+_SURE_OF_SAID = 0.5
+"""What counts as given to all options then: nobody knows."""
+_WRAPPING = " \t\r\n()[]{}<>*_`\"'“”‘’「」【】:：.。,，;；-–—#"
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+_ALONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'’])")
+_RUN = re.compile(r"(?<![A-Za-z])[A-Z](?:[\s\])*]*(?:[>,;、|=]|->|→|\n)[\s\[(*\d.]*[A-Z](?![A-Za-z]))+")
+_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+
+def plain(text: str) -> str:
+    """A text without thoughts, in compatibility form (full-width letters become plain ones), without outer space."""
+    return unicodedata.normalize("NFKC", _THOUGHT.sub("", text)).strip()
+
+
+def choice_of(reply: Reply, options: Sequence[str]) -> Choice | None:
+    """How probable the model finds each of some words that it was to answer with.
+
+    Log-probabilities are used where there are any: those of all spellings of an option together. An option that is not
+    among the likeliest tokens gets half of what the least likely of them has, which it cannot exceed. Otherwise the
+    option that the text names has probability 0.9.
+
+    Args:
+        reply: The answer.
+        options: The words, such as letters, ``Yes`` and ``No``; different in upper case too if longer than a letter.
+
+    Returns:
+        None if it is none of them.
+    """
+    for place in reply.top:
+        if place and not place[0][0].strip(_WRAPPING):
+            continue  # a bracket or a line break before the answer
+        found = _of_tokens(place, options)
+        if found is not None:
+            return found
+        break
+    said = _named(plain(reply.text), options)
+    if said is None:
+        return None
+    p = np.full(len(options), (1 - _SAID) / max(len(options) - 1, 1))
+    p[said] = _SAID if len(options) > 1 else 1.0
+    return np.log(p), _SURE_OF_SAID
+
+
+def order_of(text: str, n: int) -> tuple[list[int], int] | None:
+    """The order in which an answer puts ``n`` lettered things.
+
+    What was never offered and what stands twice is passed over; what the answer leaves out follows in the order in
+    which it was offered.
+
+    Returns:
+        Numbers from 0, the best first, and how many of them the answer named itself; None if it named none.
+    """
+    text = plain(text)
+    runs = _RUN.findall(text)
+    letters = _ALONE.findall(max(runs, key=len) if runs else text)
+    named = list(dict.fromkeys(LETTERS.index(letter) for letter in letters if LETTERS.index(letter) < n))
+    if not named or (len(named) == 1 < n and not runs and not _bare(text)):
+        return None
+    return [*named, *(number for number in range(n) if number not in set(named))], len(named)
+
+
+def json_of(text: str, wanted: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any] | None:
+    """The first JSON object in a text with the keys that are wanted, and only those.
+
+    Args:
+        text: The answer; fences and words around the object do not matter.
+        wanted: Keys and types of their values.
+
+    Returns:
+        None if there is no whole object, a key is missing or of another type, or all values are empty.
+    """
+    text = _THOUGHT.sub("", text)
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text[start:])
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or any(not isinstance(value.get(key), kind) for key, kind in wanted.items()):
+        return None
+    kept = {key: value[key] for key in wanted}
+    return kept if any(kept.values()) else None
+
+
+def in_language(text: str, language: Language) -> bool:
+    """Whether a text of some length is written in the script of its language."""
+    letters = sum(char.isalpha() for char in text)
+    share = len(_CJK.findall(text)) / max(letters, 1)
+    return share > 0.2 if language == "zh" else share < 0.2 and (letters > 0 or not text)
+
+
+def _of_tokens(place: Top, options: Sequence[str]) -> Choice | None:
+    index = {option.casefold() if len(option) > 1 else option: number for number, option in enumerate(options)}
+    p = np.zeros(len(options))
+    for token, logp in place:
+        word = unicodedata.normalize("NFKC", token).strip(_WRAPPING)
+        number = index.get(word.casefold() if len(word) > 1 else word)
+        if number is not None:
+            p[number] += math.exp(min(logp, 0.0))
+    if not p.any():
+        return None
+    covered = min(float(p.sum()), 1.0)
+    least = math.exp(min(logp for _, logp in place))
+    p = np.where(p > 0, p, max(least / 2, 1e-12))
+    return np.log(p / p.sum()), covered
+
+
+def _named(text: str, options: Sequence[str]) -> int | None:
+    """The one option that a text names, at its beginning or as its only one."""
+    if all(len(option) == 1 and option in LETTERS for option in options):
+        start = re.match(rf"[{re.escape(_WRAPPING)}]*([A-Z])(?:[{re.escape(_WRAPPING[4:])}\n]|\s*$)", text)
+        found = [start[1]] if start else _letters_that_are_no_words(text)
+    else:
+        lower = text.casefold()
+        found = [o for o in options if re.search(rf"(?<![a-z]){re.escape(o.casefold())}(?![a-z])", lower)]
+        if len(found) > 1:
+            found = [option for option in found if lower.startswith(option.casefold())]
+    different = list(dict.fromkeys(found))
+    return list(options).index(different[0]) if len(different) == 1 and different[0] in options else None
+
+
+def _letters_that_are_no_words(text: str) -> list[str]:
+    """Capital letters that stand alone; not the English words A and I before another word."""
+    return [
+        match[1]
+        for match in _ALONE.finditer(text)
+        if not (match[1] in "AI" and re.match(r" [a-z]", text[match.end() : match.end() + 2]))
+    ]
+
+
+def _bare(text: str) -> bool:
+    return len(text.strip(_WRAPPING)) == 1

@@ -1,0 +1,99 @@
+"""Tasks about histories: which are asked about, what is shown of them, and which candidates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ....data.dataset import Split
+from ....errors import TeacherError
+from ....knowledge import Knowledge
+from ....registry import component_field
+from ..asked import Asked, draw
+from ..candidates import CANDIDATES
+from ..candidates.base import CandidatesConfig, Ints, Items
+from ..leaks import check_candidates, check_labels
+from .base import ItemTexts, Job, TaskConfig
+
+__all__ = ["CandidatesTask", "ContextJob", "ContextTask", "candidates_for"]
+
+if TYPE_CHECKING:
+    Generator = CandidatesConfig
+else:
+    Generator = component_field(CANDIDATES)
+
+
+class ContextTask(TaskConfig):
+    """Parameters of a task about histories."""
+
+    at: Literal["ends", "events", "all"] = Field(
+        "ends", description="where: after each user's last training event, before each event, or both"
+    )
+    contexts: int | None = Field(1000, ge=1, description="histories asked about, chosen at random; None: all")
+    seed: int = Field(0, ge=0, description="of all that is random")
+    history: int = Field(10, ge=1, description="newest events of a history that are shown")
+
+    def reads_log(self) -> bool:
+        return True
+
+    def positions(self, split: Split) -> Ints:
+        """The training positions that are asked about, ascending: int64 ``[n]``."""
+        train = split.train
+        start = train.n_events if self.at == "ends" else 0
+        stop = train.n_events if self.at == "events" else train.n_positions
+        known = np.arange(start, stop)
+        known = known[train.events_before(known) > 0]
+        if self.contexts is not None and self.contexts < len(known):
+            known = np.sort(np.random.default_rng(self.seed).choice(known, self.contexts, replace=False))
+        if not len(known):
+            raise TeacherError("no training history has an event to ask about", hint="loosen the cleaning or the split")
+        return known
+
+
+class CandidatesTask(ContextTask):
+    """Parameters of a task about histories and candidates."""
+
+    candidates: Generator = Field(
+        default_factory=lambda: CANDIDATES["recommender"].load()(), description="where the candidates come from"
+    )
+
+    def uses(self) -> tuple[str, ...]:
+        return self.candidates.uses()
+
+
+class ContextJob(Job):
+    """Questions about histories.
+
+    Args:
+        task: What is asked.
+        split: The data; only items, and training events before the positions, are shown.
+        asked: The contexts.
+    """
+
+    def __init__(self, task: ContextTask, split: Split, asked: Asked) -> None:
+        self.split, self.asked = split, asked
+        self.texts = ItemTexts(split.dataset.items, task)
+
+    def history(self, context: int) -> str:
+        """The history on numbered lines, the newest last; empty if nothing is known of its items."""
+        shown = [text for item in self.asked.history[context].tolist() if (text := self.texts[item])]
+        return "\n".join(f"{number}. {text}" for number, text in enumerate(shown, 1))
+
+    def known(self, items: Items) -> Items:
+        """Those of some candidates of which something can be said."""
+        return np.array([item for item in items.tolist() if item >= 0 and self.texts[item]], dtype=np.int32)
+
+
+def candidates_for(task: CandidatesTask, split: Split, knowledge: Knowledge, asked: Asked) -> Items:
+    """The candidates of a task for some training positions, drawn from what is before them, and checked for leaks.
+
+    Raises:
+        TeacherError: They know what follows.
+    """
+    generator = task.candidates.prepare(split, knowledge)
+    candidates = draw(generator, split.train, asked.positions, task.seed, task.candidates.n)
+    check_labels(generator, split, asked, candidates, task.history, task.seed)
+    check_candidates(split, asked, candidates)
+    return candidates

@@ -1,0 +1,209 @@
+"""A language model as teacher."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from ...data.dataset import Split
+from ...errors import TeacherError
+from ...files import checksum, read_json, write_json
+from ...knowledge import Knowledge
+from ...registry import component_field
+from ..base import TeacherConfig
+from . import BACKENDS, TASKS
+from .backends.base import BackendConfig
+from .budget import Budget, Prices, Purse
+from .engine import Again, Asked, Backend, Engine, replies, run_async
+from .exchange import Capabilities
+from .journal import Journal
+from .tasks.base import Job, Place, TaskConfig
+
+__all__ = ["LLM", "Sitting"]
+
+log = logging.getLogger("recdistill")
+
+if TYPE_CHECKING:
+    Task = TaskConfig
+    Where = BackendConfig
+else:
+    Task = component_field(TASKS)
+    Where = component_field(BACKENDS)
+
+_FACTS = "facts.json"
+
+
+class LLM(TeacherConfig):
+    """Asks a language model about users and items, and stores what it says with its confidence.
+
+    Every answer is kept in a journal, so that nothing is paid for twice, whatever happens: an interruption, a change of
+    another parameter, a second process at the same work. Before anything is asked it is checked that no question knows
+    what follows the history it is about.
+    """
+
+    name: ClassVar[str] = "llm"
+
+    task: Task = Field(default_factory=lambda: TASKS["listwise"].load()(), description="what is asked")
+    backend: Where = Field(default_factory=lambda: BACKENDS["gguf"].load()(), description="who is asked, and where")
+    journal: Path | None = Field(
+        None, description="file that keeps the answers; several jobs may share it; None: beside the store"
+    )
+    prices: Prices = Field(Prices(), description="what tokens cost")
+    budget: Budget = Field(Budget(), description="what may be spent, all runs together")
+    again: Again = Field(Again(), description="what is asked again")
+    missing: float = Field(
+        0.1, ge=0, le=1, description="share of the questions without an answer that is put up with in a store"
+    )
+
+    def uses(self) -> tuple[str, ...]:
+        return self.task.uses()
+
+    def reads_log(self) -> bool:
+        return self.task.reads_log()
+
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(checksum(file) if file.is_file() else str(file) for file in _paths(self.task))
+
+    def at(self, base: Path) -> LLM:
+        based: LLM = _based(self, base)
+        return based
+
+    def teach(
+        self, split: Split, path: str | Path, name: str | None = None, knowledge: Knowledge | None = None
+    ) -> dict[str, Any]:
+        """Ask all there is to ask, and write the stores.
+
+        Raises:
+            TeacherError: The model cannot be asked, the budget is spent, or too much is left without an answer; what
+                was answered is in the journal, and the same call goes on from there.
+        """
+        path = Path(path)
+        if (path / _FACTS).is_file():
+            return dict(read_json(path / _FACTS))
+        return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge()))
+
+    @asynccontextmanager
+    async def sitting(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> AsyncIterator[Sitting]:
+        """Open the model and the journal, and write the questions down; nothing is asked yet but what it can do.
+
+        Args:
+            split: The data.
+            path: Where the stores will be.
+            name: The teacher's name.
+            knowledge: Of the teachers that it uses.
+        """
+        opened = await self.backend.open()
+        try:
+            log.info("%s: %s", name, _described(opened))
+            with Journal(self.journal or path.parent / "journal.sqlite", f"{name}/{self.task.name}") as journal:
+                job = self.task.job(split, knowledge, opened.capabilities)
+                yield Sitting(self, opened, journal, job)
+        finally:
+            await opened.close()
+
+    async def _teach(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> dict[str, Any]:
+        async with self.sitting(split, path, name, knowledge) as sitting:
+            asked = await sitting.engine().run()
+            self._see_whether_enough(asked, sitting.journal)
+            place = Place(path, name, self.fingerprint(sitting.backend.capabilities, sitting.job))
+            facts = sitting.job.write(replies(sitting.journal, asked), place)
+            spent = sitting.journal.spent()
+        money = self.prices.of(spent.sent, spent.tokens_in, spent.tokens_out)
+        facts |= {
+            "questions": asked.counts,
+            "model": sitting.backend.capabilities.model,
+            "tokens_in": spent.tokens_in,
+            "tokens_out": spent.tokens_out,
+            "seconds": round(spent.seconds, 1),
+            "possibly_paid_twice": spent.lost,
+        }
+        if money:
+            facts["money"] = f"{money:.2f} {self.prices.currency}"
+        write_json(path / _FACTS, facts)
+        return facts
+
+    def fingerprint(self, capabilities: Capabilities, job: Job) -> str:
+        """Hash over all that decides the answers: 16 hex digits."""
+        task = self.task.model_dump(mode="json")
+        decides = [task, self.backend.parameters, capabilities.identity, job.prompt.digest]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _see_whether_enough(self, asked: Asked, journal: Journal) -> None:
+        left = {state: n for state, n in asked.counts.items() if state not in ("answered", "empty")}
+        total = sum(asked.counts.values()) - asked.counts.get("empty", 0)
+        if not left:
+            return
+        words = ", ".join(f"{n:,} {state}" for state, n in left.items())
+        reason = next(iter(journal.reasons()), "in another form than asked for")
+        if sum(left.values()) > self.missing * total:
+            raise TeacherError(
+                f"{sum(left.values()):,} of {total:,} questions have no answer ({words}; most often: {reason})",
+                where=journal.path,
+                hint="put that right and run again, or raise missing to go on without them",
+            )
+        log.warning("%s of %s questions have no answer (%s; most often: %s)", sum(left.values()), total, words, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """An open model, an open journal, and the questions.
+
+    Attributes:
+        teacher: Its parameters.
+        backend: The model.
+        journal: Where answers are.
+        job: What is to be asked.
+    """
+
+    teacher: LLM
+    backend: Backend
+    journal: Journal
+    job: Job
+
+    def engine(self) -> Engine:
+        """What asks them."""
+        purse = Purse(self.teacher.budget, self.teacher.prices, self.journal.spent())
+        where = self.teacher.backend
+        return Engine(self.job, self.backend, self.journal, purse, where.pace, where.patience, self.teacher.again)
+
+
+def _described(opened: Backend) -> str:
+    able = opened.capabilities
+    can = [
+        f"{able.top_logprobs} log-probabilities" if able.top_logprobs else "no log-probabilities",
+        "JSON" if able.json_mode else "",
+        f"context of {able.context:,} tokens" if able.context else "",
+        "embeddings" if able.embeddings else "",
+        "ranking" if able.rerank else "",
+    ]
+    return f"{able.model} at {opened.place}: {', '.join(word for word in can if word)}"
+
+
+def _paths(config: BaseModel) -> list[Path]:
+    """Files and folders that parameters name, those of components in them too, in order."""
+    found: list[Path] = []
+    for _, value in config:
+        for part in value if isinstance(value, list | tuple) else [value]:
+            found += [part] if isinstance(part, Path) else _paths(part) if isinstance(part, BaseModel) else []
+    return found
+
+
+def _based(config: Any, base: Path) -> Any:
+    """The same with relative paths starting from a folder."""
+    changes: dict[str, Any] = {}
+    for key, value in config:
+        if isinstance(value, Path):
+            changes[key] = base / value
+        elif isinstance(value, BaseModel) and _paths(value):
+            changes[key] = _based(value, base)
+        elif isinstance(value, list) and any(isinstance(part, BaseModel) for part in value):
+            changes[key] = [_based(part, base) for part in value]
+    return config.replace(**changes) if changes else config
