@@ -19,7 +19,8 @@ _HEAD = """\
 
 What is transferred is one choice among a few: *which items* of a teacher's list are used, *how much* each counts,
 *what* is compared (probabilities, order, pairs), and *when*. Each [objective](reference/components.md) is one such
-combination with the defaults of its paper; `ranking` combines the parts freely.
+combination with the defaults of its paper; `ranking` combines the parts freely. What follows from the figures is in
+[Which method](choosing.md).
 
 ## What was measured
 
@@ -67,26 +68,6 @@ alone* is the change of {metric}; it cannot be told where it is within twice its
 """
 _WHY: dict[str, str] = {}
 """Methods that did not better the student, and why we think so."""
-_TAIL = """\
-## What to take from it
-
-- **A low-rank student learns better from ranks than from probabilities.** On `citeulike-topology` the teacher's first
-  items as labels, weighted by position (`hard-labels`), carry much more than the exact probabilities (`soft-labels`):
-  recall@50 on validation .332 against .283. A vector of 20 numbers cannot follow a peaked distribution and spends
-  itself on a few items.
-- **The shorter the lists that count, the steeper the ranks.** For recall at 50 the weight of a label fell by the
-  factor e over 20 ranks, for ten items (`citeulike-rcekd`) over 4.
-- **Choose the student before the teacher.** On `amazon-beauty` a low-rank item-to-item map (`fism`, 64 dimensions)
-  alone reaches on validation what a SASRec of twice its width reaches, in less than half of the time.
-- **Large and different teachers, fused.** The fusion was 3 to 6 % above the best single teacher on validation
-  (`citeulike-rcekd`, `amazon-beauty`), and most of that arrived.
-- **Look at item-kNN and EASE first.** Where they stand above the distilled student, and they are quick enough for your
-  latency, distillation is not worth having.
-- **Temperature and tail matter where the student is strong.** For a sequence model the calibrated probabilities
-  (`soft-labels` at T = 1, with the tail) were the best teacher: see the demo's recipe.
-- **A teacher at the ends of histories.** Teachers also rank where a history ends and nobody knows what follows; a
-  student of users (`mf`, `lightgcn`) learns from nothing else.
-"""
 
 
 def page(results: Path) -> str:
@@ -95,7 +76,7 @@ def page(results: Path) -> str:
     parts = [_HEAD.strip()]
     for name in sorted({line["benchmark"] for line in found}):
         parts += _benchmark(name, [line for line in found if line["benchmark"] == name])
-    return "\n\n".join([*parts, _TAIL.strip()]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _benchmark(name: str, lines: list[Line]) -> list[str]:
