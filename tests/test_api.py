@@ -109,3 +109,14 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         rd.nothing  # noqa: B018
     assert "teach" in dir(rd)
+
+
+def test_a_model_is_compressed_within_a_budget(tmp_path: Path) -> None:
+    data = tiny_split(n_users=80)
+    model = rd.fit(rd.models.SASRec(dim=16, blocks=1), data, training=rd.Training(epochs=2))
+    found = rd.compress(
+        model, data, steps=["int8", rd.compression.PruneFeedForward(epochs=0)], max_drop="90%", under="1MB",
+        directory=tmp_path / "steps",
+    )  # fmt: skip
+    assert [row.name for row in found.outcome.rows] == ["uncompressed", "int8", "prune-feed-forward"]
+    assert rd.Bundle.open(found.bundle(tmp_path / "small")).recommend(["i1"], 2)

@@ -126,7 +126,7 @@ def test_component_loads_and_is_described(component: Component) -> None:
     assert getattr(loaded, "name", component.name) == component.name
 
 
-INSIDE = {"splits": "data", "readers": "data", "live": "training"}
+INSIDE = {"splits": "data", "readers": "data", "live": "training", "steps": "compression"}
 INSIDE |= {kind: f"teachers.llm.{kind}" for kind in ("tasks", "candidates", "backends")}
 """Packages of the tables that are in no room of their own."""
 

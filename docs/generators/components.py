@@ -21,6 +21,7 @@ _ABOUT = {
     "models": "Under `student.model`, and under `model` of a teacher of type `recommender`: any model can be either.",
     "objectives": "Loss terms, under `objectives`. Task objectives need labels, the others need knowledge.",
     "live": "Teachers that change while the student learns, under `live` of a training; objectives name their `id`.",
+    "steps": "Under `compression.steps`, and behind `--steps` of `recdistill compress`.",
     "splits": "Under `data.split`.",
     "readers": "Chosen by what `data.log` names; from Python, call them.",
 }

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from recdistill.compression import Gate
 from recdistill.config import Config
 from recdistill.data import Cleaning
 from recdistill.objectives.schedule import Schedule
-from recdistill.recipes.schema import BundleSpec, DataSpec, EvaluateSpec, Recipe, StudentSpec, TeacherSpec, TrainSpec
+from recdistill.recipes.schema import (
+    BundleSpec,
+    CompressionSpec,
+    DataSpec,
+    EvaluateSpec,
+    Recipe,
+    StudentSpec,
+    TeacherSpec,
+    TrainSpec,
+)
 from recdistill.training import Training
 
 from .parameters import prose, table
@@ -22,6 +32,8 @@ _PARTS: tuple[tuple[str, type[Config]], ...] = (
     ("training", Training),
     ("weight of an objective", Schedule),
     ("evaluate", EvaluateSpec),
+    ("compression", CompressionSpec),
+    ("compression.gate", Gate),
     ("bundle", BundleSpec),
 )
 

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import data, evaluation, knowledge, models, objectives, serving, teachers, training
-    from .api import bundle, distill, distill_chain, evaluate, fit, learn_together, split, teach
+    from . import compression, data, evaluation, knowledge, models, objectives, serving, teachers, training
+    from .api import bundle, compress, distill, distill_chain, evaluate, fit, learn_together, split, teach
     from .data import Dataset, read
     from .errors import RecdistillError
     from .recipes import load_recipe, run_recipe
@@ -32,6 +32,8 @@ __all__ = [
     "Training",
     "__version__",
     "bundle",
+    "compress",
+    "compression",
     "data",
     "distill",
     "distill_chain",
@@ -52,13 +54,14 @@ __all__ = [
     "training",
 ]
 
-_ROOMS = ("data", "evaluation", "knowledge", "models", "objectives", "serving", "teachers", "training")
+_ROOMS = ("compression", "data", "evaluation", "knowledge", "models", "objectives", "serving", "teachers", "training")
 _HOMES = {
     "Bundle": "serving",
     "Dataset": "data",
     "RecdistillError": "errors",
     "Training": "training",
     "bundle": "api",
+    "compress": "api",
     "distill": "api",
     "distill_chain": "api",
     "evaluate": "api",

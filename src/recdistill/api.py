@@ -12,6 +12,8 @@ from .errors import ConfigError
 from .models.base import ModelConfig, RankingModel, VectorModel, load_model
 
 if TYPE_CHECKING:
+    from .compression.chain import Compressed
+    from .compression.steps.base import Step
     from .evaluation import Evaluation
     from .knowledge import Knowledge
     from .objectives.base import ObjectiveConfig
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bundle",
+    "compress",
     "default_objectives",
     "distill",
     "distill_chain",
@@ -253,17 +256,9 @@ def learn_together(
 
 def default_objectives(knowledge: Knowledge) -> list[ObjectiveConfig]:
     """Cross-entropy, soft labels of the last teacher that left rankings, a hint of the first that embedded items."""
-    from .objectives import CrossEntropy, EmbeddingHint, SoftLabels
+    from .objectives.defaults import default_objectives as of
 
-    ranked = [store.manifest.teacher for store in knowledge.stores if store.kind == "rankings"]
-    items = [store for store in knowledge.stores if store.kind == "embeddings" and store.manifest.keyed_by == "item"]
-    embedded = [store.manifest.teacher for store in items]
-    terms: list[ObjectiveConfig] = [CrossEntropy(weight=0.5 if ranked else 1.0)]
-    if ranked:
-        terms.append(SoftLabels(weight=0.5, temperature=1.0, teacher=ranked[-1]))
-    if embedded:
-        terms.append(EmbeddingHint(weight=0.1, teacher=embedded[0]))
-    return terms
+    return of(knowledge)
 
 
 def evaluate(
@@ -291,6 +286,50 @@ def evaluate(
         fitted = other if isinstance(other, RankingModel) else fit(other, whole)
         models[_free(fitted.config.name, models)] = fitted
     return run_evaluate(models, whole, part=part, k=k)
+
+
+def compress(
+    model: RankingModel,
+    data: Dataset | Split,
+    knowledge: Knowledge | None = None,
+    *,
+    steps: Sequence[Step | str] | None = None,
+    under: str | int | None = None,
+    faster_than: str | float | None = None,
+    max_drop: str | float = 0.005,
+    objectives: Sequence[ObjectiveConfig] | None = None,
+    training: Training | None = None,
+    directory: str | Path | None = None,
+) -> Compressed:
+    """Make a fitted model smaller behind a rank gate; see :func:`recdistill.compression.compress`.
+
+    Args:
+        model: A fitted model.
+        data: The dataset or split it was fitted on.
+        knowledge: What its teachers said, for recovery training; without rankings the uncompressed model teaches.
+        steps: Names or ``compression.PQ(parts=8)`` and so on, in their order; those that suit the model if None.
+        under: Largest bundle that may be picked, as in ``"2MB"``.
+        faster_than: Longest median recommendation that may be picked, as in ``"0.1ms"``.
+        max_drop: Share of NDCG@10 on validation that a step may cost, as in ``"0.5%"``.
+        objectives: Loss terms of recovery training.
+        training: Its loop.
+        directory: Holds the steps, so that none is done twice; a folder in ``.recdistill`` if None.
+
+    Returns:
+        Every candidate in ``outcome``; ``bundle(path)`` writes the one that was picked.
+    """
+    from .compression import STEPS, Gate
+    from .compression.budget import Budget
+    from .compression.chain import compress as run_compress
+
+    whole = split(data)
+    wanted = None if steps is None else [STEPS[step].load()() if isinstance(step, str) else step for step in steps]
+    found: Compressed = run_compress(
+        model, whole, steps=wanted, knowledge=knowledge, objectives=objectives, training=training,
+        gate=Gate(max_drop=max_drop), budget=Budget(under=under, faster_than=faster_than),
+        directory=directory or _HOME / f"compress-{whole.fingerprint}",
+    )  # fmt: skip
+    return found
 
 
 def bundle(model: RankingModel, data: Dataset | Split, path: str | Path, **settings: Any) -> Path:

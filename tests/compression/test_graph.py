@@ -38,7 +38,7 @@ def _both(model: Any, graph: bytes, dim: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("blocks", "heads"), [(0, 1), (1, 1), (1, 4), (3, 2)])
 def test_sasrec_agrees_with_torch(split: Split, blocks: int, heads: int) -> None:
     model = _shaken(SASRec(dim=16, blocks=blocks, heads=heads, max_length=8).build(split))
-    graph = sasrec_graph(model.tensors(), heads=heads, blocks=blocks)
+    graph = sasrec_graph(model.tensors(), width=16 // heads, blocks=blocks)
     expected, got = _both(model, graph, 16)
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
@@ -54,7 +54,7 @@ def test_gru4rec_agrees_with_torch(split: Split, layers: int) -> None:
 @pytest.mark.parametrize(("blocks", "heads"), [(0, 1), (1, 4), (3, 2)])
 def test_hstu_agrees_with_torch(split: Split, blocks: int, heads: int) -> None:
     model = _shaken(HSTU(dim=16, blocks=blocks, heads=heads, max_length=8).build(split))
-    graph = hstu_graph(model.tensors(), heads=heads, blocks=blocks)
+    graph = hstu_graph(model.tensors(), width=16 // heads, blocks=blocks)
     expected, got = _both(model, graph, 16)
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
@@ -63,8 +63,8 @@ def test_hstu_agrees_with_torch(split: Split, blocks: int, heads: int) -> None:
 def test_fewer_bits_come_near_and_are_smaller(split: Split, precision: str, room: float) -> None:
     model = _shaken(SASRec(dim=32, max_length=8).build(split))
     tensors = model.tensors()
-    whole = sasrec_graph(tensors, heads=2, blocks=2)
-    small = sasrec_graph(tensors, heads=2, blocks=2, precision=precision)  # type: ignore[arg-type]
+    whole = sasrec_graph(tensors, width=16, blocks=2)
+    small = sasrec_graph(tensors, width=16, blocks=2, precision=precision)  # type: ignore[arg-type]
     expected, got = _both(model, small, 32)
     assert np.abs(got - expected).max() < room * np.abs(expected).max()
     assert len(small) < 0.7 * len(whole)

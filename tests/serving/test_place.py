@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,27 @@ def test_arrays_by_columns_and_of_objects_are_refused(tmp_path: Path) -> None:
     for name in ("columns", "objects", "three", "short", "gone"):
         with pytest.raises(BundleError, match="cannot be read"):
             read_array(Folder(tmp_path), f"{name}.npy")
+
+
+def test_files_that_were_compressed_one_by_one_are_read_alike(tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "plain.npy").write_bytes(b"as it is")
+    (folder / "vectors.npy.z").write_bytes(zlib.compress(b"0123456789" * 100))
+    place = Place.open(folder)
+    assert bytes(place.whole("plain.npy")) == b"as it is"
+    assert bytes(place.whole("vectors.npy")) == b"0123456789" * 100
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"nonsense", "cannot be unpacked"),
+        (zlib.compress(bytes(10_000_000)), "unpacks to more than 64 times its size"),
+        (zlib.compress(bytes(range(256)) * 9)[:-9], "is cut off"),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_is_refused(tmp_path: Path, content: bytes, match: str) -> None:
+    (tmp_path / "vectors.npy.z").write_bytes(content)
+    with pytest.raises(BundleError, match=match):
+        Place.open(tmp_path).whole("vectors.npy")

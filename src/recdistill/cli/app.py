@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Work",
     "train": "Work",
     "evaluate": "Work",
+    "compress": "Work",
     "report": "Use",
     "recommend": "Use",
     "serve": "Serve",

@@ -16,6 +16,7 @@ __all__ = ["components", "tables"]
 
 def tables() -> dict[str, Components]:
     """All tables of components, by kind."""
+    from ..compression import STEPS
     from ..data import READERS, SPLITS
     from ..models import MODELS
     from ..objectives import OBJECTIVES
@@ -24,7 +25,7 @@ def tables() -> dict[str, Components]:
     from ..training.live import LIVE
 
     asking = (TASKS, CANDIDATES, BACKENDS)
-    return {table.kind: table for table in (TEACHERS, *asking, MODELS, OBJECTIVES, LIVE, SPLITS, READERS)}
+    return {table.kind: table for table in (TEACHERS, *asking, MODELS, OBJECTIVES, LIVE, STEPS, SPLITS, READERS)}
 
 
 def components(

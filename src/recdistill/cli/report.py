@@ -20,11 +20,12 @@ def report(
 
     It is one HTML file that needs no network.
     """
+    from ..compression.outcome import Outcome
     from ..reports import ReportData, judge, write_report
     from .output import shown
 
     data = ReportData.read(run / "results.json")
     page = out or run / "report.html"
-    write_report(data, page)
+    write_report(data, page, Outcome.beside(run))
     typer.echo(judge(data).sentence)
     typer.echo(f"  report  {shown(page)}")

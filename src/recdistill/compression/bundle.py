@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from ..models.base import RankingModel, VectorModel
 from ..serving.bundle import Bundle
 from ..serving.catalogue import write_items
 from ..serving.manifest import Manifest
+from ..serving.place import PACKED
 from ..serving.scorers import VectorScorer
 from ..serving.topk import top_k
 from .card import write_card
@@ -32,6 +34,8 @@ from .users import write_users
 __all__ = ["write_bundle"]
 
 _SAMPLE = 128
+_HARDEST = 9
+"""Level of zlib: it is done once."""
 _HALF_LIFE = 14 * 86_400_000
 """Milliseconds after which an event counts half for the trend."""
 
@@ -79,26 +83,16 @@ def write_bundle(
     storage, path = storage_of(vectors), Path(path)
     if model.n_items != dataset.n_items:
         raise BundleError(f"the model ranks {model.n_items:,} items, the dataset has {dataset.n_items:,}", where=path)
+    _check_finite(model)
     some = _some_users(dataset)
     popularity = np.bincount(dataset.log.items, minlength=dataset.n_items)
     form = form_of(model, some, popularity, storage)
-    manifest = Manifest(
-        kind=form.kind,
-        model=model.config.name,
-        n_items=model.n_items,
-        dim=form.dim,
-        max_length=form.max_length,
-        precision=storage.vectors,
-        parameters=model.n_parameters,
-        fingerprints={
-            "dataset": dataset.fingerprint,
-            "items": dataset.items.fingerprint,
-            "config": model.config.digest(),
-        },
-    )
+    manifest = _described(model, dataset, form, storage)
     with atomic_directory(path) as part:
         _write_form(part, form)
         write_items(part, dataset.items, popularity, _trend(dataset))
+        if storage.deflate:
+            _deflate(part)
         write_card(
             part,
             card or {},
@@ -115,6 +109,30 @@ def write_bundle(
         checks |= _link(part, bundle, some, ann)
         replace(manifest, checks=checks).write(part)
     return path
+
+
+def _described(model: RankingModel, dataset: Dataset, form: Form, storage: Storage) -> Manifest:
+    """The manifest, without its files and checks."""
+    return Manifest(
+        kind=form.kind,
+        model=model.config.name,
+        n_items=model.n_items,
+        dim=form.dim,
+        max_length=form.max_length,
+        precision=storage.vectors,
+        parameters=model.n_parameters,
+        fingerprints={
+            "dataset": dataset.fingerprint,
+            "items": dataset.items.fingerprint,
+            "config": model.config.digest(),
+        },
+    )
+
+
+def _check_finite(model: RankingModel) -> None:
+    for name, values in model.tensors().items():
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise BundleError(f"the model's {name!r} holds a number that is not finite", hint="train it again")
 
 
 def _write_tower(
@@ -175,6 +193,15 @@ def _write_form(directory: Path, form: Form) -> None:
         np.save(directory / f"{name}.npy", array, allow_pickle=False)
     if form.encoder is not None:
         (directory / "encoder.onnx").write_bytes(form.encoder)
+
+
+def _deflate(directory: Path) -> None:
+    """Compress every file that becomes smaller by it."""
+    for file in sorted(directory.iterdir()):
+        packed = zlib.compress(file.read_bytes(), _HARDEST)
+        if len(packed) < file.stat().st_size:
+            file.with_name(file.name + PACKED).write_bytes(packed)
+            file.unlink()
 
 
 def _compare(model: RankingModel, form: Form, bundle: Bundle, users: Contexts, storage: Storage) -> dict[str, float]:

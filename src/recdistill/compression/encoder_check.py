@@ -13,7 +13,9 @@ from .storage import EncoderForm
 
 __all__ = ["encoder_error"]
 
-_TOLERANCE: dict[EncoderForm, float] = {"float32": 1e-3, "float16": 1e-2, "int8": 1e-1, "int4": 1.0}
+_TOLERANCE: dict[EncoderForm, float] = {
+    "float32": 1e-3, "float16": 1e-2, "int8": 1e-1, "int4": 1.0, "dynamic": 0.5, "static": 1.0,
+}  # fmt: skip
 
 
 def encoder_error(model: VectorModel, form: Form, users: Contexts, precision: EncoderForm) -> float:

@@ -15,16 +15,15 @@ from ..models.fism import FISMModel
 from ..serving.manifest import Kind
 from .graph import gru_graph, hstu_graph, sasrec_graph
 from .linear import fold_in, item_to_item
+from .ort import quantised
 from .product import product_code
 from .quantise import Packed, Precision, pack
-from .storage import Storage
+from .storage import EncoderForm, Storage
 
 __all__ = ["Form", "form_of"]
 
 _AGES = 100
 _ANY_LENGTH = 1_000
-_WIDTH = 4
-"""Dimensions that share a byte in a product quantiser unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +70,7 @@ def form_of(model: RankingModel, users: Contexts, popularity: npt.NDArray[np.int
         return Form("fading", *_vectors(model, model.config.max_length, storage, seen | {"ages": _fading(model)}))
     if isinstance(model, VectorModel) and config.name in _ENCODERS:
         length = config.max_length  # type: ignore[attr-defined]
-        encoder = _ENCODERS[config.name](model, storage.encoder_form)
+        encoder = _encoder(model, storage.encoder_form, users)
         return Form("sequence", *_vectors(model, length, storage), encoder=encoder)
     raise BundleError(f"no encoder is known for the model {config.name!r}", hint=nearest(config.name, _ENCODERS))
 
@@ -90,8 +89,7 @@ def _table(vectors: npt.NDArray[np.float32], storage: Storage, prefix: str = "")
     """The files of a table of vectors, see ``serving/tables.py``."""
     if storage.vectors != "pq":
         return _named(f"{prefix}vectors", pack(vectors, storage.vectors), f"{prefix}scales")
-    parts = storage.parts or max(vectors.shape[1] // _WIDTH, 1)
-    code = product_code(vectors, parts)
+    code = product_code(vectors, storage.parts_of(vectors.shape[1]))
     return {f"{prefix}codes": code.codes, f"{prefix}codebooks": code.codebooks}
 
 
@@ -115,9 +113,23 @@ def _named(name: str, packed: Packed, scales: str = "scales") -> dict[str, npt.N
     return {name: packed.stored()} | ({} if packed.scales is None else {scales: packed.scales})
 
 
+def _encoder(model: VectorModel, form: EncoderForm, users: Contexts) -> bytes:
+    write = _ENCODERS[model.config.name]
+    if form != "dynamic" and form != "static":
+        return write(model, form)
+    return quantised(write(model, "float32"), _calibration(model, users) if form == "static" else ())
+
+
+def _calibration(model: VectorModel, users: Contexts) -> list[dict[str, npt.NDArray[Any]]]:
+    """What the encoder reads of some users, one after another."""
+    vectors, length = model.item_vectors(), model.config.max_length  # type: ignore[attr-defined]
+    histories = [users.history[row][-length:] for row in range(len(users))]
+    return [{"vectors": vectors[items][None], "last": np.array([len(items) - 1])} for items in histories if len(items)]
+
+
 def _sasrec(model: VectorModel, precision: Precision) -> bytes:
     config: Any = model.config
-    return sasrec_graph(model.tensors(), heads=config.heads, blocks=config.blocks, precision=precision)
+    return sasrec_graph(model.tensors(), width=config.width, blocks=config.blocks, precision=precision)
 
 
 def _gru4rec(model: VectorModel, precision: Precision) -> bytes:
@@ -127,7 +139,7 @@ def _gru4rec(model: VectorModel, precision: Precision) -> bytes:
 
 def _hstu(model: VectorModel, precision: Precision) -> bytes:
     config: Any = model.config
-    return hstu_graph(model.tensors(), heads=config.heads, blocks=config.blocks, precision=precision)
+    return hstu_graph(model.tensors(), width=config.width, blocks=config.blocks, precision=precision)
 
 
 _ENCODERS = {"sasrec": _sasrec, "gru4rec": _gru4rec, "hstu": _hstu}

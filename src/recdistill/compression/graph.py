@@ -68,11 +68,37 @@ class _Graph:
 
     def linear(self, x: str, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> str:
         """``x @ weight.T + bias``, as in torch."""
-        return self.add("Add", self.add("MatMul", x, self.transposed(weight)), self.real(bias))
+        return self.add("Add", self.times(x, weight), self.real(bias))
 
-    def transposed(self, weight: npt.NDArray[Any]) -> str:
-        """``weight.T`` of a matrix; turned after unpacking, so that each output keeps its own scale."""
-        return self.add("Transpose", self.real(weight), perm=[1, 0])
+    def layer(self, x: str, weights: Weights, name: str) -> str:
+        """A linear map of the network, which may have become two thin ones."""
+        if f"{name}.first" in weights:
+            return self.linear(
+                self.times(x, weights[f"{name}.first"]), weights[f"{name}.second"], weights[f"{name}.bias"]
+            )
+        return self.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def times(self, x: str, weight: npt.NDArray[Any]) -> str:
+        """``x @ weight.T``; turned after unpacking, so that each output keeps its own scale."""
+        if self._precision == "float32":
+            return self.add("MatMul", x, self.real(weight.T))
+        return self.add("MatMul", x, self.add("Transpose", self.real(weight), perm=[1, 0]))
+
+    def flags(self, values: npt.ArrayLike, factor: float) -> str:
+        """A float32 constant of 0 and ``factor``, stored in a byte each."""
+        return self.add("Mul", self.add("Cast", self.exact(values, np.int8), to=1), self.exact(factor, np.float32))
+
+    def enter(self, weights: Weights, dim: int) -> str:
+        """Scaled vectors of the history in the width of the network: ``[batch, length, dim]``."""
+        vectors = self.times("vectors", weights["enter"].T) if "enter" in weights else "vectors"
+        return self.add("Mul", vectors, self.exact(dim**0.5, np.float32))
+
+    def leave(self, x: str, weights: Weights) -> bytes:
+        """The finished model that ends with a norm, and with a map to the width of the item vectors if there is one."""
+        x, width = self.norm(x, weights, "norm"), len(weights["norm.weight"])
+        if "leave" not in weights:
+            return self.model(x, width)
+        return self.model(self.times(x, weights["leave"].T), weights["leave"].shape[1])
 
     def norm(self, x: str, weights: Weights, name: str) -> str:
         """Layer normalisation over the last axis."""
@@ -97,7 +123,7 @@ class _Graph:
         return self.add("GatherND", x, self.shape("last", -1, 1), batch_dims=1)
 
     def model(self, output: str, dim: int) -> bytes:
-        """The finished model, checked and serialised."""
+        """The finished model, checked and serialised; item vectors and context have the same width."""
         onnx, value = need("onnx", "onnx"), self._helper.make_tensor_value_info
         self._nodes.append(self._helper.make_node("Identity", [output], ["context"]))
         graph = self._helper.make_graph(
@@ -113,14 +139,14 @@ class _Graph:
         return bytes(model.SerializeToString())
 
 
-def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precision = "float32") -> bytes:
+def sasrec_graph(weights: Weights, *, width: int, blocks: int, precision: Precision = "float32") -> bytes:
     """The encoder of SASRec.
 
     All blocks but the last run at every place; the last one is asked for a single state (see :func:`_attend_newest`).
 
     Args:
-        weights: State dict of the network.
-        heads: Attention heads.
+        weights: State dict of the network; each block has the heads and the feed-forward layer that its matrices show.
+        width: Width of an attention head.
         blocks: Attention blocks.
         precision: How the matrices are stored.
     """
@@ -128,41 +154,55 @@ def sasrec_graph(weights: Weights, *, heads: int, blocks: int, precision: Precis
     graph = _Graph(precision)
     length = graph.add("Shape", "vectors", start=1, end=2)
     place = graph.add("Slice", graph.real(weights["place"]), graph.exact([0]), length, graph.exact([0]))
-    future = graph.exact(np.triu(np.full((max_length, max_length), -1e9), 1), np.float32)
+    future = graph.flags(np.triu(np.ones((max_length, max_length)), 1), -1e9)
     both = graph.add("Concat", length, length, axis=0)
     mask = graph.add("Slice", future, graph.exact([0, 0]), both, graph.exact([0, 1]))
-    x = graph.add("Add", graph.add("Mul", "vectors", graph.exact(dim**0.5, np.float32)), place)
+    x = graph.add("Add", graph.enter(weights, dim), place)
     x = graph.shape(x, -1, dim)  # events of all rows below each other: a product and its bias become one operation
     for block in range(blocks):
-        own = {k.removeprefix(f"blocks.{block}."): v for k, v in weights.items() if k.startswith(f"blocks.{block}.")}
+        own = _of_block(weights, block)
         if block < blocks - 1:
-            x = graph.add("Add", x, _attend_all(graph, x, length, mask, own, heads))
+            x = graph.add("Add", x, _attend_all(graph, x, length, mask, own, width))
         else:
-            x = _attend_newest(graph, x, length, mask, own, heads)
-        wide = graph.add("Gelu", graph.linear(graph.norm(x, own, "norm_feed"), own["up.weight"], own["up.bias"]))
-        x = graph.add("Add", x, graph.linear(wide, own["down.weight"], own["down.bias"]))
+            x = _attend_newest(graph, x, length, mask, own, width)
+        wide = graph.add("Gelu", graph.layer(graph.norm(x, own, "norm_feed"), own, "up"))
+        x = graph.add("Add", x, graph.layer(wide, own, "down"))
     if not blocks:
         x = graph.newest(graph.rows(x, length, dim))
-    return graph.model(graph.norm(x, weights, "norm"), dim)
+    return graph.leave(x, weights)
 
 
-def _attend_all(graph: _Graph, x: str, length: str, mask: str, own: Weights, heads: int) -> str:
+def _of_block(weights: Weights, block: int) -> Weights:
+    prefix = f"blocks.{block}."
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _matrix(own: Weights, name: str) -> npt.NDArray[Any]:
+    """A linear map as one matrix, also where it has become two."""
+    if f"{name}.first" in own:
+        product: npt.NDArray[Any] = own[f"{name}.second"] @ own[f"{name}.first"]
+        return product
+    return own[f"{name}.weight"]
+
+
+def _attend_all(graph: _Graph, x: str, length: str, mask: str, own: Weights, width: int) -> str:
     """Causal attention at every place, in the form in which the network computes it: ``[events, dim]``."""
-    dim = own["out.weight"].shape[0]
-    width = dim // heads
-    weight, bias = own["qkv.weight"].copy(), own["qkv.bias"].copy()
-    weight[:dim] *= width**-0.5
-    bias[:dim] *= width**-0.5
-    joint = graph.rows(graph.linear(graph.norm(x, own, "norm_attention"), weight, bias), length, 3, heads, width)
+    inner = len(own["qkv.bias"]) // 3
+    scaled = dict(own)
+    for name in ("qkv.second" if "qkv.second" in own else "qkv.weight", "qkv.bias"):
+        scaled[name] = own[name].copy()
+        scaled[name][:inner] *= width**-0.5
+    maps = graph.layer(graph.norm(x, own, "norm_attention"), scaled, "qkv")
+    joint = graph.rows(maps, length, 3, inner // width, width)
     part = [graph.add("Gather", joint, graph.exact(i), axis=2) for i in range(3)]
     query, value = (graph.add("Transpose", part[i], perm=[0, 2, 1, 3]) for i in (0, 2))
     logits = graph.add("MatMul", query, graph.add("Transpose", part[1], perm=[0, 2, 3, 1]))
     mixed = graph.add("MatMul", graph.add("Softmax", graph.add("Add", logits, mask)), value)
-    joined = graph.shape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), -1, dim)
-    return graph.linear(joined, own["out.weight"], own["out.bias"])
+    joined = graph.shape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), -1, inner)
+    return graph.layer(joined, own, "out")
 
 
-def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, heads: int) -> str:
+def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, width: int) -> str:
     """Attention and residual of the newest event alone: ``[batch, dim]``.
 
     With one query, the maps of keys and values move to the other side of the sums over the events ``x_j``: for each
@@ -171,10 +211,11 @@ def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, 
     joins the bias of the output because the weights ``a`` sum to 1. This costs ``2 · heads · dim`` multiplications an
     event instead of ``2 · dim²``.
     """
-    dim = own["out.weight"].shape[0]
-    wq, wk, wv = (part.reshape(heads, -1, dim) for part in np.split(own["qkv.weight"].astype(np.float64), 3))
+    out = _matrix(own, "out")
+    dim, heads = len(out), out.shape[1] // width
+    wq, wk, wv = (part.reshape(heads, width, dim) for part in np.split(_matrix(own, "qkv").astype(np.float64), 3))
     bq, _, bv = np.split(own["qkv.bias"].astype(np.float64), 3)
-    wo = own["out.weight"].reshape(dim, heads, -1)
+    wo = out.reshape(dim, heads, width)
     scale = wq.shape[1] ** -0.5
     ask = np.einsum("hwi,hwj->hij", wk, wq).reshape(-1, dim) * scale  # [heads * dim, dim]
     ask_bias = np.einsum("hwi,hw->hi", wk, bq.reshape(heads, -1)).ravel() * scale
@@ -187,15 +228,15 @@ def _attend_newest(graph: _Graph, x: str, length: str, mask: str, own: Weights, 
     shares = graph.add("Softmax", graph.add("Add", logits, hidden), axis=1)
     shares = graph.add("Transpose", shares, perm=[0, 2, 1])
     mixed = graph.shape(graph.add("MatMul", shares, seen), -1, heads * dim)
-    return graph.add("Add", newest, graph.linear(mixed, answer, own["out.bias"] + own["out.weight"] @ bv))
+    return graph.add("Add", newest, graph.linear(mixed, answer, own["out.bias"] + out @ bv))
 
 
-def hstu_graph(weights: Weights, *, heads: int, blocks: int, precision: Precision = "float32") -> bytes:
+def hstu_graph(weights: Weights, *, width: int, blocks: int, precision: Precision = "float32") -> bytes:
     """The encoder of HSTU: every block at every place, then the newest event's state.
 
     Args:
-        weights: State dict of the network.
-        heads: Attention heads.
+        weights: State dict of the network; each block has the heads that its matrices show.
+        width: Width of an attention head.
         blocks: Gated attention blocks.
         precision: How the matrices are stored.
     """
@@ -204,32 +245,32 @@ def hstu_graph(weights: Weights, *, heads: int, blocks: int, precision: Precisio
     length = graph.add("Shape", "vectors", start=1, end=2)
     both = graph.add("Concat", length, length, axis=0)
     place = graph.add("Slice", graph.real(weights["place"]), graph.exact([0]), length, graph.exact([0]))
-    past = graph.exact(np.tril(np.ones((max_length, max_length))), np.float32)
+    past = graph.flags(np.tril(np.ones((max_length, max_length))), 1.0)
     past = graph.add("Slice", past, graph.exact([0, 0]), both, graph.exact([0, 1]))
-    x = graph.add("Add", graph.add("Mul", "vectors", graph.exact(dim**0.5, np.float32)), place)
+    x = graph.add("Add", graph.enter(weights, dim), place)
     for block in range(blocks):
-        own = {k.removeprefix(f"blocks.{block}."): v for k, v in weights.items() if k.startswith(f"blocks.{block}.")}
+        own = _of_block(weights, block)
         distance = np.maximum(np.arange(max_length)[:, None] - np.arange(max_length), 0)
         near = graph.exact(own["near"][:, distance], np.float32)
         near = graph.add("Slice", near, graph.exact([0, 0]), both, graph.exact([1, 2]))
-        x = graph.add("Add", x, _gated(graph, x, near, past, own, heads))
-    return graph.model(graph.norm(graph.newest(x), weights, "norm"), dim)
+        x = graph.add("Add", x, _gated(graph, x, near, past, own, width))
+    return graph.leave(graph.newest(x), weights)
 
 
-def _gated(graph: _Graph, x: str, near: str, past: str, own: Weights, heads: int) -> str:
+def _gated(graph: _Graph, x: str, near: str, past: str, own: Weights, width: int) -> str:
     """Gated attention at every place: ``[batch, length, dim]``."""
-    dim = own["out.weight"].shape[0]
-    maps = graph.silu(graph.linear(graph.norm(x, own, "norm_input"), own["uvqk.weight"], own["uvqk.bias"]))
+    inner = len(own["uvqk.bias"]) // 4
+    maps = graph.silu(graph.layer(graph.norm(x, own, "norm_input"), own, "uvqk"))
     gate, *parts = (
-        graph.add("Slice", maps, *(graph.exact([n]) for n in (i * dim, (i + 1) * dim, 2))) for i in range(4)
+        graph.add("Slice", maps, *(graph.exact([n]) for n in (i * inner, (i + 1) * inner, 2))) for i in range(4)
     )
-    split = [graph.shape(part, 0, 0, heads, dim // heads) for part in parts]
+    split = [graph.shape(part, 0, 0, inner // width, width) for part in parts]
     value, query = (graph.add("Transpose", part, perm=[0, 2, 1, 3]) for part in split[:2])
     logits = graph.add("MatMul", query, graph.add("Transpose", split[2], perm=[0, 2, 3, 1]))
     attention = graph.add("Mul", graph.silu(graph.add("Add", logits, near)), past)
     mixed = graph.add("Transpose", graph.add("MatMul", attention, value), perm=[0, 2, 1, 3])
-    normal = graph.norm(graph.shape(mixed, 0, 0, dim), own, "norm_mixed")
-    return graph.linear(graph.add("Mul", normal, gate), own["out.weight"], own["out.bias"])
+    normal = graph.norm(graph.shape(mixed, 0, 0, inner), own, "norm_mixed")
+    return graph.layer(graph.add("Mul", normal, gate), own, "out")
 
 
 def gru_graph(weights: Weights, *, layers: int, precision: Precision = "float32") -> bytes:
@@ -242,7 +283,7 @@ def gru_graph(weights: Weights, *, layers: int, precision: Precision = "float32"
     """
     dim = len(weights["norm.weight"])
     graph = _Graph(precision)
-    x = graph.add("Mul", graph.add("Transpose", "vectors", perm=[1, 0, 2]), graph.exact(dim**0.5, np.float32))
+    x = graph.add("Transpose", graph.enter(weights, dim), perm=[1, 0, 2])
     for layer in range(layers):
         own = {
             part: _gates(weights[f"gru.{part}_l{layer}"]) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -252,7 +293,7 @@ def gru_graph(weights: Weights, *, layers: int, precision: Precision = "float32"
         states = graph.add("GRU", x, *maps, both, hidden_size=dim, linear_before_reset=1)
         x = graph.add("Squeeze", states, graph.exact([1]))
     newest = graph.newest(graph.add("Transpose", x, perm=[1, 0, 2]))
-    return graph.model(graph.norm(newest, weights, "norm"), dim)
+    return graph.leave(newest, weights)
 
 
 def _gates(stacked: npt.NDArray[Any]) -> npt.NDArray[Any]:

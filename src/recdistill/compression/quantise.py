@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Packed", "Precision", "pack", "pack_nibbles"]
+__all__ = ["LEVELS", "Packed", "Precision", "pack", "pack_nibbles"]
 
 Precision = Literal["int4", "int8", "float16", "float32"]
-_LEVELS = {"int8": 127, "int4": 7}
+LEVELS = {"int8": 127, "int4": 7}
+"""Largest whole number of each precision that has a scale for each row."""
 _SHRUNK = np.linspace(1.0, 0.5, 26)
 """Shares of a row's largest value that are tried as its largest level in 4 bits."""
 
@@ -58,7 +59,7 @@ def pack(matrix: npt.NDArray[np.float32], precision: Precision) -> Packed:
     if precision == "float16":
         limit = float(np.finfo(np.float16).max)
         return Packed(np.clip(matrix, -limit, limit).astype(np.float16))
-    levels = _LEVELS[precision]
+    levels = LEVELS[precision]
     scales = np.abs(matrix).max(axis=-1, initial=0.0).astype(np.float32) / levels
     if precision == "int4":
         scales = _least_error(matrix, scales, levels)

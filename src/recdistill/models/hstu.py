@@ -46,12 +46,13 @@ class _Block(AttentionBlock):
 
     def __init__(self, config: HSTU) -> None:
         super().__init__()
-        self.heads = config.heads
+        inner = config.heads * config.width
+        self.width = config.width
         self.norm_input = nn.LayerNorm(config.dim)
-        self.uvqk = nn.Linear(config.dim, 4 * config.dim)
+        self.uvqk: nn.Module = nn.Linear(config.dim, 4 * inner)
         self.near = nn.Parameter(torch.randn(config.heads, config.max_length) * 0.02)
-        self.norm_mixed = nn.LayerNorm(config.dim)
-        self.out = nn.Linear(config.dim, config.dim)
+        self.norm_mixed = nn.LayerNorm(inner)
+        self.out: nn.Module = nn.Linear(inner, config.dim)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -63,13 +64,13 @@ class _Block(AttentionBlock):
         return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, length, dim = x.shape
+        rows, length, _ = x.shape
         place = torch.arange(length, device=x.device)
         distance = place[:, None] - place  # below 0 for later events
         gate, *parts = functional.silu(self.uvqk(self.norm_input(x))).chunk(4, dim=-1)
-        v, q, k = (part.view(rows, length, self.heads, dim // self.heads).transpose(1, 2) for part in parts)
+        v, q, k = (part.view(rows, length, -1, self.width).transpose(1, 2) for part in parts)
         logits = q @ k.transpose(-1, -2) + self.near[:, distance.clamp_min(0)]
         attention = functional.silu(logits).masked_fill(distance < 0, 0.0)
-        mixed = (attention @ v).transpose(1, 2).reshape(rows, length, dim)
+        mixed = (attention @ v).transpose(1, 2).reshape(rows, length, -1)
         added: Tensor = self.out(self.dropout(self.norm_mixed(mixed) * gate))
         return x + added

@@ -50,13 +50,14 @@ class _Block(AttentionBlock):
 
     def __init__(self, config: SASRec) -> None:
         super().__init__()
-        self.heads, self.rate = config.heads, config.dropout
+        inner = config.heads * config.width
+        self.width = config.width
         self.norm_attention = nn.LayerNorm(config.dim)
-        self.qkv = nn.Linear(config.dim, 3 * config.dim)
-        self.out = nn.Linear(config.dim, config.dim)
+        self.qkv: nn.Module = nn.Linear(config.dim, 3 * inner)
+        self.out: nn.Module = nn.Linear(inner, config.dim)
         self.norm_feed = nn.LayerNorm(config.dim)
-        self.up = nn.Linear(config.dim, config.feed_forward * config.dim)
-        self.down = nn.Linear(config.feed_forward * config.dim, config.dim)
+        self.up: nn.Module = nn.Linear(config.dim, config.feed_forward * config.dim)
+        self.down: nn.Module = nn.Linear(config.feed_forward * config.dim, config.dim)
         self.dropout = Dropout(config.dropout)
 
     @property
@@ -68,10 +69,10 @@ class _Block(AttentionBlock):
         return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, length, dim = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(rows, length, 3, self.heads, dim // self.heads)
+        rows, length, _ = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(rows, length, 3, -1, self.width)  # as many heads as are left
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(rows, length, dim)))
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(rows, length, -1)))
         fed: Tensor = self.dropout(self.down(self.dropout(functional.gelu(self.up(self.norm_feed(x))))))
         return x + fed

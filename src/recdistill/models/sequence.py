@@ -17,6 +17,7 @@ from ..data.dataset import Split
 from ..errors import ConfigError
 from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
+from .slim import fit_shapes
 from .text import NullSpaceFusion, TextFusion, item_text
 
 if TYPE_CHECKING:
@@ -81,12 +82,16 @@ class SequenceConfig(NeuralConfig):
     def restore(self, n_items: int, n_users: int, tensors: Mapping[str, npt.NDArray[Any]]) -> NeuralModel:
         vectors = tensors.get("fusion.vectors")
         model = self.network(n_items, n_users, None if vectors is None else np.asarray(vectors))
+        fit_shapes(model, tensors)
         model.load_tensors(tensors)
         return model
 
 
 class SequenceModel(NeuralModel):
     """A network that is fed scaled item vectors and whose states are compared with the same vectors.
+
+    After compression the item vectors may be narrower than the network: ``enter`` then maps them to its width, and
+    ``leave`` its states to theirs.
 
     Args:
         config: Its parameters.
@@ -107,10 +112,14 @@ class SequenceModel(NeuralModel):
             self.place = nn.Parameter(torch.randn(places, config.dim) * 0.02)
         self.items, self.fusion = config.fused(self.items, vectors)
         self.norm = nn.LayerNorm(config.dim)
+        self.enter: nn.Parameter | None
+        self.leave: nn.Parameter | None
+        self.register_parameter("enter", None)  # [width of item vectors, dim]
+        self.register_parameter("leave", None)  # [dim, width of item vectors]
 
     @property
     def dim(self) -> int:
-        return self.config.dim
+        return self.items.shape[1] if self.fusion is None else self.config.dim
 
     def table(self) -> Tensor:
         return self.items if self.fusion is None else self.fusion(self.items)
@@ -118,7 +127,10 @@ class SequenceModel(NeuralModel):
     def states(self, users: Tensor, inputs: Tensor, table: Tensor) -> Tensor:
         # padding lies on the right and no state looks there, so it can hold any vector
         vectors = functional.embedding(inputs.clamp_max(self.n_items - 1), table)
-        return self.run(vectors * self.dim**0.5)
+        if self.enter is not None:
+            vectors = vectors @ self.enter
+        states = self.run(vectors * self.config.dim**0.5)
+        return states if self.leave is None else states @ self.leave
 
     @abstractmethod
     def run(self, vectors: Tensor) -> Tensor:
@@ -129,16 +141,24 @@ class AttentionConfig(SequenceConfig):
     """Parameters of blocks of attention."""
 
     blocks: int = Field(2, ge=0, description="attention blocks")
-    heads: int = Field(2, ge=1, description="attention heads; must divide dim")
+    heads: int = Field(2, ge=1, description="attention heads; must divide dim unless their width is given")
+    head_width: int | None = Field(
+        None, ge=1, description="width of an attention head; None: dim / heads", exclude_if=lambda width: width is None
+    )
     embedding_dropout: float | None = Field(
         None, ge=0, lt=1, description="of the input vectors; None: the same as dropout"
     )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> AttentionConfig:
-        if self.dim % self.heads:
+        if self.head_width is None and self.dim % self.heads:
             raise ConfigError(f"heads={self.heads} does not divide dim={self.dim}", key=("heads",))
         return self
+
+    @property
+    def width(self) -> int:
+        """Width of an attention head."""
+        return self.head_width or self.dim // self.heads
 
 
 class AttentionBlock(nn.Module, ABC):

@@ -144,7 +144,9 @@ def _transfer_interval(result: Evaluation, name: str, metric: str) -> tuple[floa
 
 def _note(run: Run, name: str, role: report.Role) -> str:
     if role == "served":
-        return f"{run.recipe.bundle.vectors} bundle of seed {run.served.info['seed']}, without torch"
+        numbers = Bundle.open(run.served.path / "bundle", verify=False).manifest.precision
+        smaller = "" if run.recipe.compression is None else ", compressed"
+        return f"{numbers} bundle of seed {run.served.info['seed']}{smaller}, without torch"
     if role == "teacher":
         if any(teacher.id == name for teacher in run.recipe.student.distilled.live):
             return "learned beside the student"

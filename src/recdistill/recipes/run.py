@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..compression.outcome import FILE as OUTCOME
+from ..compression.outcome import Outcome
 from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
 from ..stages import LOCK, Stage, Stages
-from .schema import Recipe, TeacherSpec, TrainSpec
+from .schema import CompressionSpec, Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
 
 if TYPE_CHECKING:
+    from ..compression.chain import Compressed
     from ..data import Split
     from ..knowledge import Knowledge
     from ..models import ModelConfig, RankingModel
@@ -263,22 +266,52 @@ class Run:
         return {kind: [self.trained(kind, seed) for seed in seeds] for kind in kinds}
 
     @cached_property
-    def served(self) -> Stage:
-        """The bundle of the distilled student with the best validation score."""
+    def best(self) -> tuple[Stage, int]:
+        """The distilled student with the best validation score, and its seed."""
         distilled = self.trainings["distilled"]
         best = max(distilled, key=lambda stage: max(_valid(stage), default=0.0))
+        return best, self.recipe.seeds[distilled.index(best)]
+
+    def compressed(self, spec: CompressionSpec) -> Compressed:
+        """That student made smaller; every step is a stage."""
+        from ..compression.chain import compress
+        from ..models import load_model
+
+        best, seed = self.best
+        settled = self.settled("distilled")
+        return compress(
+            load_model(best.path / "model"), self.split, steps=spec.steps,
+            knowledge=_knowledge(self.knowledge_for(settled)), objectives=settled.objectives,
+            training=settled.training.replace(seed=seed), gate=spec.gate, budget=spec, directory=self.directory,
+        )  # fmt: skip
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the card of a bundle says about its origin."""
+        return {"recipe": self.recipe.title, "teacher": self.recipe.main_teacher(), "version": __version__}
+
+    @cached_property
+    def served(self) -> Stage:
+        """The bundle of the best student, compressed if the recipe says so."""
+        (best, seed), spec = self.best, self.recipe.compression
+        compressed = None if spec is None else self.compressed(spec)
 
         def work(path: Path) -> dict[str, Any]:
             from ..compression import write_bundle
             from ..models import load_model
 
-            card = {"recipe": self.recipe.title, "teacher": self.recipe.main_teacher(), "version": __version__}
-            write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
-                         vectors=self.recipe.bundle.vectors, card=card)  # fmt: skip
+            if compressed is None:
+                write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
+                             vectors=self.recipe.bundle.vectors, card=self.card)  # fmt: skip
+            else:
+                shutil.rmtree(path / "bundle", ignore_errors=True)  # of an interrupted attempt
+                compressed.outcome.write(path / OUTCOME)
+                compressed.bundle(path / "bundle", self.card)
             # the place of that seed among all is no part of it: the stage is the same for other lists of seeds
-            return {"seed": self.recipe.seeds[distilled.index(best)]}
+            return {"seed": seed}
 
-        return self.stages("bundle", [best.key, self.recipe.bundle.model_dump(mode="json")], work)
+        smaller = [] if compressed is None else [compressed.outcome.model_dump(mode="json")]
+        return self.stages("bundle", [best.key, self.recipe.bundle.model_dump(mode="json"), *smaller], work)
 
     def results(self) -> Stage:
         """Everything measured on the test part, once."""
@@ -314,10 +347,13 @@ class Run:
             page.unlink(missing_ok=True)
             with atomic_directory(self.directory / "bundle") as part:
                 shutil.copytree(self.served.path / "bundle", part, dirs_exist_ok=True)
+            if (self.served.path / OUTCOME).exists():
+                with atomic_path(self.directory / OUTCOME) as part:
+                    shutil.copyfile(self.served.path / OUTCOME, part)
             with atomic_path(place) as part:
                 shutil.copyfile(new, part)
         if not page.exists():
-            write_report(ReportData.read(place), page)
+            write_report(ReportData.read(place), page, Outcome.beside(self.directory))
 
 
 def _knowledge(stages: list[Stage]) -> Knowledge:

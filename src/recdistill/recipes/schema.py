@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+from ..compression import STEPS
+from ..compression.budget import Budget
+from ..compression.gate import Gate
 from ..compression.storage import VectorForm
 from ..config import Config
 from ..data import SPLITS, Cleaning
@@ -22,13 +25,23 @@ from ..teachers import TEACHERS
 from ..training.config import Training
 from ..training.live import LIVE
 
-__all__ = ["BundleSpec", "DataSpec", "EvaluateSpec", "Recipe", "StudentSpec", "TeacherSpec", "TrainSpec"]
+__all__ = [
+    "BundleSpec",
+    "CompressionSpec",
+    "DataSpec",
+    "EvaluateSpec",
+    "Recipe",
+    "StudentSpec",
+    "TeacherSpec",
+    "TrainSpec",
+]
 
 _SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What names a file, a folder or a teacher."""
 
 
 if TYPE_CHECKING:
+    from ..compression.steps.base import Step
     from ..data import SplitConfig as SplitMethod
     from ..models import ModelConfig as Model
     from ..objectives.base import ObjectiveConfig as Objective
@@ -38,6 +51,7 @@ else:
     Model = component_field(MODELS)
     Objective = component_field(OBJECTIVES)
     SplitMethod = component_field(SPLITS)
+    Step = component_field(STEPS)
 
 
 class DataSpec(Config):
@@ -309,6 +323,15 @@ class EvaluateSpec(Config):
         return self
 
 
+class CompressionSpec(Budget):
+    """How the student is made smaller before it is served: steps behind a gate, and what the bundle may cost."""
+
+    name: ClassVar[str] = "compression"
+
+    steps: list[Step] | None = Field(None, description="in their order; left out: those that suit the model")
+    gate: Gate = Gate()
+
+
 class BundleSpec(Config):
     """How the student is served."""
 
@@ -328,6 +351,9 @@ class Recipe(Config):
     student: StudentSpec
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
     evaluate: EvaluateSpec = EvaluateSpec()
+    compression: CompressionSpec | None = Field(
+        None, description="how the student is made smaller; left out: nothing but what bundle says is done"
+    )
     bundle: BundleSpec = BundleSpec()
     base: Path = Field(Path(), exclude=True, description="directory that relative paths start from")
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["ReportData", "console_table", "judge", "write_report"]
+__all__ = ["ReportData", "compression_console", "compression_table", "console_table", "judge", "write_report"]
 
-_PLACES = {"ReportData": "results", "console_table": "terminal", "judge": "verdict", "write_report": "page"}
+_PLACES = {
+    "ReportData": "results",
+    "compression_console": "compression",
+    "compression_table": "compression",
+    "console_table": "terminal",
+    "judge": "verdict",
+    "write_report": "page",
+}
 
 
 def __getattr__(name: str) -> Any:

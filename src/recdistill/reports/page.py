@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..compression.outcome import Outcome
 from ..files import write_text
 from ..registry import need
 from . import words
 from .arrived import arrived_notes
 from .charts import charts_of
 from .choice import choice_note, choice_table
+from .compression import compression_table
 from .figures import PATHS
 from .for_whom import slice_table
 from .results import ReportData
@@ -29,12 +31,13 @@ _FILTERS: dict[str, Callable[..., str]] = {
 }
 
 
-def write_report(data: ReportData, path: str | Path) -> Path:
+def write_report(data: ReportData, path: str | Path, compression: Outcome | None = None) -> Path:
     """Write the page, atomically.
 
     Args:
         data: Results of a run; ``ReportData.read("results.json")`` reads them back.
         path: The HTML file, or a directory that gets ``report.html``.
+        compression: What a chain of compression found, if there was one; becomes a section.
 
     Returns:
         The path of the file.
@@ -44,11 +47,11 @@ def write_report(data: ReportData, path: str | Path) -> Path:
     """
     path = Path(path)
     target = path / "report.html" if path.is_dir() else path
-    write_text(target, render_report(data))
+    write_text(target, render_report(data, compression))
     return target
 
 
-def render_report(data: ReportData) -> str:
+def render_report(data: ReportData, compression: Outcome | None = None) -> str:
     """The page as text."""
     jinja = need("jinja2", "report")
     loader = jinja.FileSystemLoader(_HERE)
@@ -67,6 +70,7 @@ def render_report(data: ReportData) -> str:
         choice=choice_table(data),
         choice_note=choice_note(data),
         notes={"arrived": arrived_notes(data), "slices": winners_notes(data)},
+        compression=None if compression is None else compression_table(compression),
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         total=sum(stage.seconds for stage in data.stages if not stage.cached),
         longest=max((stage.seconds for stage in data.stages), default=0.0) or 1.0,

@@ -122,7 +122,7 @@ def load_arrays(place: Place, name: str) -> Mapping[str, npt.NDArray[Any]]:
         BundleError: It is no such file.
     """
     try:
-        stored = np.load(BytesIO(place.read(name)), allow_pickle=False)
+        stored = np.load(BytesIO(place.whole(name)), allow_pickle=False)
         if not isinstance(stored, np.lib.npyio.NpzFile):
             raise ValueError("no archive of arrays")
         with stored:

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from ..errors import BundleError
 from ..files import checksum, write_json
-from .place import Place, is_plain
+from .place import PACKED, Place, is_plain
 
 __all__ = ["VERSION", "Kind", "Manifest", "load_array", "read_array"]
 
@@ -71,6 +71,10 @@ class Manifest:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file, as it is or compressed."""
+        return name in self.files or f"{name}{PACKED}" in self.files
 
     def write(self, directory: Path) -> None:
         """Seal a directory: write the record of this and of every file that is there."""
@@ -122,7 +126,7 @@ def read_array(place: Place, name: str) -> npt.NDArray[Any]:
         BundleError: It is no such file.
     """
     try:
-        return _mapped_array(place.read(name))
+        return _mapped_array(place.whole(name))
     except (OSError, KeyError, ValueError, EOFError, TypeError) as error:
         raise BundleError(f"cannot be read ({error})", where=place.where(name), hint=_AGAIN) from None
 

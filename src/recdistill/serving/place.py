@@ -10,6 +10,7 @@ import mmap
 import shutil
 import struct
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import BinaryIO
 from ..errors import BundleError
 from ..files import atomic_path
 
-__all__ = ["Archive", "Folder", "Place", "write_archive"]
+__all__ = ["PACKED", "Archive", "Folder", "Place", "write_archive"]
 
 _ALIGNED = 64
 _HEADER = 30
@@ -28,6 +29,9 @@ _END = 22
 _PADDING = 0x7264
 """Identifier of our extra field, which only fills up."""
 _AGAIN = "copy the bundle again"
+PACKED = ".z"
+"""Ends the name of a compressed file."""
+_MOST = 64
 
 
 class Place(ABC):
@@ -57,6 +61,26 @@ class Place(ABC):
     @abstractmethod
     def read(self, name: str) -> memoryview:
         """The bytes of a file, memory-mapped and read-only; they stay readable if the bundle is replaced meanwhile."""
+
+    def whole(self, name: str) -> memoryview:
+        """The bytes of a file; one that was compressed, as ``NAME.z``, is unpacked (zlib, RFC 1950).
+
+        Raises:
+            BundleError: It cannot be unpacked, or becomes larger than numbers that were rounded or pruned do.
+        """
+        packed = f"{name}{PACKED}"
+        if name in self.sizes or packed not in self.sizes:
+            return self.read(name)
+        data = self.read(packed)
+        unpacker = zlib.decompressobj()
+        try:
+            found = unpacker.decompress(data, _MOST * len(data))
+        except zlib.error as error:
+            raise BundleError(f"cannot be unpacked ({error})", where=self.where(packed), hint=_AGAIN) from None
+        if not unpacker.eof:
+            what = f"unpacks to more than {_MOST} times its size" if unpacker.unconsumed_tail else "is cut off"
+            raise BundleError(what, where=self.where(packed), hint=_AGAIN)
+        return memoryview(found)
 
     def where(self, name: str) -> str:
         """A file as a message names it."""

@@ -87,7 +87,7 @@ class VectorScorer(Scorer):
         if (graph := Graph.open(place, manifest)) is not None:
             self.table = SearchedTable(self.table, graph, manifest.n_items)
         self._length = manifest.max_length
-        has_bias = "bias.npy" in manifest.files
+        has_bias = manifest.has("bias.npy")
         self.bias = load_array(place, "bias.npy", (manifest.n_items,), np.float32) if has_bias else None
         self._dim, self.text_width = manifest.dim, manifest.dim + has_bias
 
@@ -139,7 +139,7 @@ class SequenceScorer(VectorScorer):
 
     def __init__(self, place: Place, manifest: Manifest) -> None:
         super().__init__(place, manifest)
-        self._session = session(bytes(place.read("encoder.onnx")), place.where("encoder.onnx"))
+        self._session = session(bytes(place.whole("encoder.onnx")), place.where("encoder.onnx"))
         self._last = np.arange(self._length, dtype=np.int64)[:, None]
 
     def context(self, history: Indices) -> Floats:

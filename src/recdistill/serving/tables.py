@@ -310,7 +310,7 @@ def load_table(place: Place, manifest: Manifest, prefix: str = "", unpacked: int
     Raises:
         BundleError: Files do not fit each other.
     """
-    if f"{prefix}codes.npy" in manifest.files:
+    if manifest.has(f"{prefix}codes.npy"):
         return _load_codes(place, manifest, prefix, unpacked)
     values, scales = _load_rows(place, manifest, f"{prefix}vectors", f"{prefix}scales", manifest.dim)
     if 4 * values.size > _SCANNED and find_spec("onnxruntime") is not None:

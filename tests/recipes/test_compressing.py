@@ -1,0 +1,43 @@
+"""A recipe that compresses its student before it is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recdistill.compression.outcome import Outcome
+from recdistill.recipes import load_recipe, run_recipe
+from recdistill.serving import Bundle
+
+COMPRESSION = """\
+compression:
+  steps: [int8, {type: low-rank, amount: 0.5, epochs: 1}, deflate]
+  gate: {max_drop: 90%, max_tail_drop: 99%, min_overlap: 0}
+  under: 1MB
+"""
+
+
+def test_the_picked_bundle_is_what_is_served_and_measured(films: Path, tmp_path: Path) -> None:
+    for file in films.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    recipe = tmp_path / "films.yaml"
+    text = recipe.read_text(encoding="utf-8").replace("seeds: [0, 1]", "seeds: [0]")
+    recipe.write_text(text + COMPRESSION, encoding="utf-8")
+    loaded = load_recipe(recipe)
+    assert loaded.compression is not None
+    assert loaded.compression.under == 1_000_000
+    results = run_recipe(loaded, tmp_path / "run")
+    outcome = Outcome.read(tmp_path / "run" / "compression.json")
+    assert [row.name for row in outcome.rows] == ["uncompressed", "int8", "low-rank", "deflate"]
+    assert outcome.picked is not None
+    bundle = Bundle.open(tmp_path / "run" / "bundle")
+    assert (
+        bundle.card["compression"]["steps"] == [row.name for row in outcome.rows[1:] if row.kept][: len(outcome.rows)]
+    )
+    served = results.of_role("served")
+    assert served is not None
+    assert "compressed" in served.note
+    assert served.bytes == bundle.size_bytes
+    assert "<h2>Compression</h2>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+    stages = {stage.name: stage.cached for stage in run_recipe(loaded, tmp_path / "run").stages}
+    assert stages == {stage.name: stage.cached for stage in results.stages}  # nothing was done a second time
