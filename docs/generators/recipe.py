@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recdistill.compression import Gate
 from recdistill.config import Config
-from recdistill.data import Cleaning
+from recdistill.data import Cleaning, Task
 from recdistill.objectives.schedule import Schedule
 from recdistill.recipes.schema import (
     BundleSpec,
@@ -16,7 +16,7 @@ from recdistill.recipes.schema import (
     TeacherSpec,
     TrainSpec,
 )
-from recdistill.training import Training
+from recdistill.training import SideTask, Training
 
 from .parameters import prose, table
 
@@ -31,6 +31,8 @@ _PARTS: tuple[tuple[str, type[Config]], ...] = (
     ("student.alone, student.distilled and each of student.ablations", TrainSpec),
     ("training", Training),
     ("weight of an objective", Schedule),
+    ("tasks", Task),
+    ("tasks of a training", SideTask),
     ("evaluate", EvaluateSpec),
     ("compression", CompressionSpec),
     ("compression.gate", Gate),

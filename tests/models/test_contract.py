@@ -20,6 +20,7 @@ from recdistill.models import (
     SLIST,
     DualEASE,
     GRU4Rec,
+    Headed,
     ItemKNN,
     LightGCN,
     ModelConfig,
@@ -125,6 +126,14 @@ class TestHSTU(NeuralContract):
 
 class TestHSTUWithText(WithText, NeuralContract):
     config: ClassVar[ModelConfig] = HSTU(dim=8, blocks=1, text="all")
+
+
+class TestHeadedSASRec(NeuralContract):
+    config: ClassVar[ModelConfig] = Headed(model=SASRec(dim=8, blocks=1, heads=2, max_length=10))
+
+
+class TestHeadedMF(NeuralContract):
+    config: ClassVar[ModelConfig] = Headed(model=MF(dim=6))
 
 
 class TestHSTUWithoutBlocks(NeuralContract):

@@ -88,7 +88,7 @@ def test_a_trajectory_and_an_ensemble_that_is_asked(films: Path, tmp_path: Path)
     (films / "asking.yaml").write_text(ASKING, encoding="utf-8")
     run = Run(load_recipe(films / "asking.yaml"), tmp_path / "run")
     stage = run.trained("distilled", 0)
-    told = [record["live"] for record in stage.info["history"]]
+    told = [record["beside"] for record in stage.info["history"]]
     assert [record["asked"]["round"] for record in told] == [1, 2, 3]
     assert all(0 <= record["path"]["level"] <= 1 for record in told)
     assert [found.name for found in run.knowledge_for(run.recipe.student.distilled)] == ["teach/large", "teach/both"]

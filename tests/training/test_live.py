@@ -109,7 +109,7 @@ class TestMeanTeacher:
         assert all(loss > 0 for loss in losses)
         mean = fitted.beside["self"]
         assert not equal(mean.tensors(), fitted.model.tensors())
-        best = max(record["live"]["self"]["valid"]["ndcg@10"] for record in fitted.history)
+        best = max(record["beside"]["self"]["valid"]["ndcg@10"] for record in fitted.history)
         assert ndcg(mean, data.valid) == pytest.approx(best)
         assert ndcg(mean, data.test) > 0.5 * ndcg(fitted.model, data.test)
 
@@ -132,7 +132,7 @@ class TestPeer:
         fitted = train(data, *WITH_PEER, live=PEERS, epochs=6)
         alone, big = train(data, CrossEntropy(), epochs=6), fitted.beside["big"]
         assert big.config == PEERS[0].model
-        assert set(fitted.history[-1]["live"]["big"]["loss"]) == {"cross-entropy", "soft-labels"}
+        assert set(fitted.history[-1]["beside"]["big"]["loss"]) == {"cross-entropy", "soft-labels"}
         apart = train(data, CrossEntropy(), model=STUDENT.replace(dim=24), epochs=6, seed=FAST["seed"] + 1)
 
         def agreement(a: Any, b: Any) -> float:
@@ -140,7 +140,7 @@ class TestPeer:
             return float(np.mean([len(set(x) & set(y)) for x, y in zip(*tops, strict=True)]))
 
         assert agreement(fitted.model, big) > agreement(alone.model, apart.model) + 0.3
-        best = max(record["live"]["big"]["valid"]["ndcg@10"] for record in fitted.history)
+        best = max(record["beside"]["big"]["valid"]["ndcg@10"] for record in fitted.history)
         assert ndcg(big, data.valid) == pytest.approx(best)
 
     def test_a_peer_that_only_listens_changes_nothing_for_the_student(self, data: Split) -> None:
@@ -149,7 +149,7 @@ class TestPeer:
         beside = train(data, CrossEntropy(), live=[peer], model=model, batch=16, epochs=6)
         alone = train(data, CrossEntropy(), model=model, batch=16, epochs=6)
         assert equal(beside.model.tensors(), alone.model.tensors())
-        listened = [record["live"]["big"]["loss"]["soft-labels"] for record in beside.history]
+        listened = [record["beside"]["big"]["loss"]["soft-labels"] for record in beside.history]
         assert listened[-1] < listened[0]
 
     def test_three_models_read_each_other(self, data: Split) -> None:
@@ -157,7 +157,7 @@ class TestPeer:
         second = Peer(id="b", model=FISM(dim=8, max_length=10), objectives=[CrossEntropy(), HardLabels(teacher="a")])
         fitted = train(data, CrossEntropy(), SoftLabels(teacher="a"), live=[first, second], epochs=2)
         assert list(fitted.beside) == ["a", "b"]
-        assert set(fitted.history[0]["live"]["b"]["loss"]) == {"cross-entropy", "hard-labels"}
+        assert set(fitted.history[0]["beside"]["b"]["loss"]) == {"cross-entropy", "hard-labels"}
 
     def test_equal_models_do_not_begin_as_one(self, data: Split) -> None:
         fitted = train(data, *WITH_PEER, live=[Peer(id="big", model=STUDENT, lr=1e-9)], epochs=1, lr=1e-9)

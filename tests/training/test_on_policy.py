@@ -40,7 +40,7 @@ def big(data: Split) -> dict[str, RankingModel]:
 
 def test_rounds_are_about_the_students_own_items(data: Split, big: dict[str, RankingModel], tmp_path: Path) -> None:
     fitted = train(data, *TERMS, live=LIVE, models=big, epochs=5, directory=tmp_path)
-    assert [record["live"]["asked"].get("round") for record in fitted.history] == [None, 1, 1, 2, 2]
+    assert [record["beside"]["asked"].get("round") for record in fitted.history] == [None, 1, 1, 2, 2]
     assert [record["loss"]["soft-labels"] > 0 for record in fitted.history] == [False, True, True, True, True]
     first, second = (RankingsStore.open(tmp_path / "live" / "asked" / f"round-{n:04d}") for n in (1, 2))
     assert first.manifest.teacher == "asked, round 1"

@@ -97,15 +97,15 @@ def test_discrepancy_is_that_of_the_formula() -> None:
 
 def test_every_context_is_taught_by_its_snapshot(data: Split, taught: Knowledge) -> None:
     fitted = train(data, *TERMS, live=LIVE, knowledge=taught, epochs=8)
-    levels = [record["live"]["path"]["level"] for record in fitted.history]
+    levels = [record["beside"]["path"]["level"] for record in fitted.history]
     assert levels[:2] == [0, 0]  # the second epoch begins with the first look, which only measures
     assert levels == sorted(levels)
     assert 0 < levels[-1] <= 1
     eager = train(data, *TERMS, live=[LIVE[0].replace(alpha=1e-3)], knowledge=taught, epochs=8)
-    assert eager.history[-1]["live"]["path"]["level"] == 1
+    assert eager.history[-1]["beside"]["path"]["level"] == 1
     never = train(data, *TERMS, live=[LIVE[0].replace(alpha=1e6)], knowledge=taught, epochs=3)
     plain = train(data, CrossEntropy(), SoftLabels(teacher="big@1", temperature=1.0), knowledge=taught, epochs=3)
-    assert never.history[-1]["live"]["path"]["level"] == 0
+    assert never.history[-1]["beside"]["path"]["level"] == 0
     assert equal(never.model.tensors(), plain.model.tensors())
 
 
@@ -139,7 +139,7 @@ def test_resumes_exactly(data: Split, taught: Knowledge, tmp_path: Path) -> None
 
 def test_a_student_of_users_learns_from_ends(data: Split, taught: Knowledge) -> None:
     fitted = train(data, *TERMS, live=[LIVE[0].replace(alpha=0.5)], knowledge=taught, model=MF(dim=8), epochs=4)
-    assert fitted.history[-1]["live"]["path"]["level"] > 0
+    assert fitted.history[-1]["beside"]["path"]["level"] > 0
 
 
 def test_misuse_is_one_line(data: Split, taught: Knowledge, tmp_path: Path) -> None:

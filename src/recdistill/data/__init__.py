@@ -73,6 +73,7 @@ __all__ = [
     "Sequences",
     "Split",
     "SplitConfig",
+    "Task",
     "guess_columns",
     "movielens_small",
     "read",
@@ -80,7 +81,7 @@ __all__ = [
     "read_recbole",
 ]
 
-_PLACES = {"Cleaning": "cleaning", "SplitConfig": "splits.base", "guess_columns": "columns"}
+_PLACES = {"Cleaning": "cleaning", "SplitConfig": "splits.base", "Task": "tasks", "guess_columns": "columns"}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -153,6 +153,7 @@ class Split:
         valid: For early stopping, tuning and fusion weights.
         test: For the report only.
         method: How it was made, for example ``"leave-last-out"``.
+        source: The whole that this is one task's view of, or None.
     """
 
     dataset: Dataset
@@ -160,6 +161,7 @@ class Split:
     valid: Contexts
     test: Contexts
     method: str
+    source: Split | None = field(default=None, kw_only=True)
 
     @property
     def n_users(self) -> int:
@@ -168,6 +170,12 @@ class Split:
     @property
     def n_items(self) -> int:
         return self.dataset.n_items
+
+    @property
+    def labelled(self) -> Split:
+        """What a model of closed form is fitted to: the training events that count as labels, histories as they are."""
+        weights = self.train.weights
+        return self if self.source is None or weights is None else replace(self, train=self.train.keep(weights > 0))
 
     @cached_property
     def popularity(self) -> npt.NDArray[np.int64]:

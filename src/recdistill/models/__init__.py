@@ -41,6 +41,12 @@ MODELS = Components(
         "train",
         "self-attention over the history; with text embeddings inside: LLM-enhanced",
     ),
+    Component(
+        "headed",
+        "recdistill.models.headed:Headed",
+        "train",
+        "another model through a head of its own: one of its tasks",
+    ),
     Component("hstu", "recdistill.models.hstu:HSTU", "train", "gated attention over the history, without a softmax"),
 )
 """Every model: name in recipes, class, extra, what it is."""

@@ -74,7 +74,7 @@ def _forecast(run: Run, spec: TeacherSpec, sample: int) -> Forecast:
         random = CANDIDATES["random"].load()(n=llm.task.candidates.n)  # type: ignore[attr-defined]
         llm = llm.replace(task=llm.task.replace(candidates=random))
     place = run.directory / "stages" / "teach" / spec.id / "estimate"  # beside the stage, where its journal is
-    found = estimate(llm, run.split, place, spec.id, knowledge, sample)
+    found = estimate(llm, run.split_of(run.recipe.task_of(spec)), place, spec.id, knowledge, sample)
     return Forecast(spec.id, llm.task.name, found, llm.prices.currency, _budget(llm, found), notes)
 
 

@@ -21,6 +21,7 @@ from ..reports import results as report
 from ..serving import Bundle
 from .arrival import agreements, wins
 from .comparisons import ALONE, DISTILLED, SERVED, best_baseline, comparisons, shown, transfer_interval
+from .task_results import task_results
 from .teach import load_ranker
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def measure(run: Run, path: Path) -> None:
         slices=tuple(_slices(result, roles, metric)),
         agreements=tuple(agreements(result, roles, metric)),
         wins=tuple(wins(result, _contenders(result, roles, metric), metric)),
+        tasks=tuple(task_results(run)),
         examples=tuple(_examples(run, result, main)),
         data=_data(run),
         stages=tuple(report.Stage(name=s.name, seconds=s.seconds, cached=s.cached) for s in run.stages.finished),
@@ -83,7 +85,7 @@ def _models(
     roles: dict[str, report.Role] = {}
     main, latest_first = run.recipe.main_teacher(), run.recipe.teachers[::-1]
     for spec in sorted(latest_first, key=lambda spec: spec.id != main):  # the main teacher first of all
-        if spec.ranks:
+        if spec.ranks and run.recipe.task_of(spec) == run.recipe.student.task:
             models[spec.id], roles[spec.id] = [load_ranker(run.recipe, spec.id, places)], "teacher"
     for teacher in run.recipe.student.distilled.live:
         places_beside = [stage.path / "beside" / teacher.id for stage in trainings["distilled"]]

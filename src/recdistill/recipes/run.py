@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..compression.outcome import FILE as OUTCOME
 from ..compression.outcome import Outcome
+from ..config import Config
 from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..knowledge import Knowledge
     from ..models import ModelConfig, RankingModel
     from ..reports import ReportData
+    from ..training import SideTask
 
 __all__ = ["Run", "run_recipe"]
 
@@ -126,8 +128,25 @@ class Run:
 
     @cached_property
     def split(self) -> Split:
-        """The split, loaded."""
+        """The split as the student's task sees it, loaded."""
+        return self.split_of(self.recipe.student.task)
+
+    @cached_property
+    def _whole(self) -> Split:
         return load_split(self.data.path / "split")
+
+    def split_of(self, task: str | None) -> Split:
+        """The split as a task sees it."""
+        return self._whole if task is None else self.recipe.tasks[task].of(self._whole)
+
+    def data_of(self, task: str | None) -> str:
+        """Key of the data as a task sees them."""
+        return self.data.key if task is None else f"{self.data.key}-{self.recipe.tasks[task].digest()}"
+
+    @property
+    def _own_data(self) -> str:
+        """Key of the data as the student's task sees them."""
+        return self.data_of(self.recipe.student.task)
 
     def teacher(self, spec: TeacherSpec) -> Stage:
         """The stage of one teacher; earlier ones whose knowledge or model it uses come first."""
@@ -138,11 +157,11 @@ class Run:
                 from .teach import teach
 
                 places = {stage.name.removeprefix("teach/"): stage.path for stage in uses}
-                return teach(self.recipe, spec, self.split, _knowledge(uses), places, path)
+                split = self.split_of(self.recipe.task_of(spec))
+                return teach(self.recipe, spec, split, _knowledge(uses), places, path)
 
-            plain = () if spec.snapshots else ("snapshots",)  # keys of stages stay as they were before there were any
             described = [
-                spec.model_dump(mode="json", exclude=set(plain)),
+                _told(spec, "snapshots", "task"),
                 self.recipe.labels(spec),
                 [stage.key for stage in uses],
             ]
@@ -152,12 +171,13 @@ class Run:
 
     def _source(self, spec: TeacherSpec) -> list[str]:
         """What a teacher reads: keys and fingerprints."""
+        data = self.data_of(self.recipe.task_of(spec))
         if spec.ranks:
-            return [self.data.key]
+            return [data]
         from .teach import described
 
         teacher = described(self.recipe, spec)
-        return [self.data.key if teacher.reads_log() else self.data.info["catalogue"], *teacher.inputs()]
+        return [data if teacher.reads_log() else self.data.info["catalogue"], *teacher.inputs()]
 
     def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
         before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
@@ -181,12 +201,12 @@ class Run:
         def work(path: Path) -> dict[str, Any]:
             from ..evaluation import tune_baselines
 
-            tuned = tune_baselines(self.split, names)  # EASE is left out for catalogues beyond its matrix
+            tuned = tune_baselines(self.split.labelled, names)  # EASE is left out for catalogues beyond its matrix
             for name, model in tuned.items():
                 model.save(path / name)
             return {name: model.config.model_dump(mode="json") for name, model in tuned.items()}
 
-        return self.stages("baselines", [self.data.key, names], work)
+        return self.stages("baselines", [self._own_data, names], work)
 
     def trained(self, kind: str, seed: int) -> Stage:
         """The student with one seed: ``alone``, ``distilled``, or an ablation by its name."""
@@ -201,7 +221,8 @@ class Run:
             label = f"student {kind}, seed {seed}"
             fitted = fit(
                 model, self.split, spec.objectives, live=spec.live, models=self._asked(spec),
-                knowledge=_knowledge(uses), training=training, directory=path / "fit", label=label,
+                tasks=self._side_tasks(spec), knowledge=_knowledge(uses), training=training, directory=path / "fit",
+                label=label,
             )  # fmt: skip
             fitted.model.save(path / "model")
             for name, beside in fitted.beside.items():
@@ -209,6 +230,9 @@ class Run:
             return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
 
         return self.stages(f"train/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
+
+    def _side_tasks(self, spec: TrainSpec) -> dict[str, SideTask]:
+        return {name: task.replace(labels=self.recipe.tasks[name]) for name, task in spec.tasks.items()}
 
     def _asked(self, spec: TrainSpec) -> dict[str, RankingModel]:
         """The fitted models that live teachers ask, by name."""
@@ -221,9 +245,10 @@ class Run:
 
     def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
         """All that a training of the student depends on."""
-        told = spec.model_dump(mode="json", exclude=None if spec.live else {"live"})
+        told = _told(spec, "live", "tasks")
+        told |= {"labels": [self.data_of(name) for name in spec.tasks]} if spec.tasks else {}
         described = [o.name for o in spec.objectives], told
-        return [self.data.key, (model.name, model.model_dump(mode="json")), described, [s.key for s in uses]]
+        return [self._own_data, (model.name, model.model_dump(mode="json")), described, [s.key for s in uses]]
 
     def settled(self, kind: str) -> TrainSpec:
         """How the student is trained; terms that were left to ``auto`` are those chosen with the first seed."""
@@ -248,7 +273,7 @@ class Run:
 
             return choose(
                 auto, model, self.split, knowledge=_knowledge(uses), training=training, directory=path,
-                label=f"terms of student {kind}",
+                tasks=self._side_tasks(spec), label=f"terms of student {kind}",
             ).record()  # fmt: skip
 
         return self.stages(f"choose/{kind}", self._shaping(spec.replace(training=training), model, uses), work)
@@ -256,7 +281,7 @@ class Run:
     def knowledge_for(self, spec: TrainSpec) -> list[Stage]:
         """Stages of the teachers that a training may read."""
         text = spec.parameters.get("text", getattr(self.recipe.student.model, "text", None))
-        read = self.recipe.read_by(spec.objectives, text, self.recipe.teachers, spec.needs)
+        read = self.recipe.read_by(spec.terms, text, self.recipe.teachers, spec.needs)
         return [self.teacher(teacher) for teacher in self.recipe.teachers if teacher.id in read]
 
     @cached_property
@@ -354,6 +379,12 @@ class Run:
                 shutil.copyfile(new, part)
         if not page.exists():
             write_report(ReportData.read(place), page, Outcome.beside(self.directory))
+
+
+def _told(spec: Config, *later: str) -> dict[str, Any]:
+    """What a part of a recipe says; fields that came later only where they are used, so that keys stay as they were."""
+    default = {name for name in later if not getattr(spec, name)}
+    return spec.model_dump(mode="json", exclude=default)
 
 
 def _knowledge(stages: list[Stage]) -> Knowledge:

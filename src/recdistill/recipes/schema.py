@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from ..compression.budget import Budget
 from ..compression.gate import Gate
 from ..compression.storage import VectorForm
 from ..config import Config
-from ..data import SPLITS, Cleaning
+from ..data import SPLITS, Cleaning, Task
 from ..errors import ConfigError, nearest
 from ..evaluation.metrics import METRICS
 from ..evaluation.metrics import parse as parse_metric
@@ -24,6 +24,7 @@ from ..registry import component_field
 from ..teachers import TEACHERS
 from ..training.config import Training
 from ..training.live import LIVE
+from ..training.tasks import SideTask
 
 __all__ = [
     "BundleSpec",
@@ -86,6 +87,9 @@ class TeacherSpec(Config):
         [], description="of a recommender; cross-entropy if empty. They may read the teachers above: an assistant"
     )
     training: Training = Training()
+    task: str | None = Field(
+        None, description="of a recommender, an ensemble or an import: its task; the student's if null"
+    )
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
     label: bool | None = Field(
         None,
@@ -108,6 +112,11 @@ class TeacherSpec(Config):
         """Ids of the teachers that its parameters name."""
         return () if self.ranks else tuple(_parameters_of(self.type)(**self.parameters).uses())
 
+    @property
+    def of_contexts(self) -> bool:
+        """Whether it speaks about contexts; the others, about items, are the same for every task."""
+        return self.ranks or bool(_parameters_of(self.type)(**self.parameters).reads_log())
+
     @model_validator(mode="after")
     def _fits_type(self) -> TeacherSpec:
         if self.type not in TEACHERS:
@@ -127,6 +136,12 @@ class TeacherSpec(Config):
             if getattr(self, key) != fields[key].get_default(call_default_factory=True):
                 hint = "its parameters stand under model" if key == "parameters" else "remove it"
                 raise ConfigError(f"means nothing to a teacher of type {self.type}", key=(key,), hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _task_of_contexts(self) -> TeacherSpec:
+        if self.task is not None and not self.of_contexts:
+            raise ConfigError(f"a {self.type} is about items, for whatever task", key=("task",), hint="remove it")
         return self
 
     @model_validator(mode="after")
@@ -180,6 +195,7 @@ class TrainSpec(Config):
 
     objectives: list[Objective] = Field(min_length=1)
     live: list[Live] = Field([], description="teachers that change while the student learns; objectives name their ids")
+    tasks: dict[str, SideTask] = Field({}, description="what is learned beside the student's task, by name of the task")
     parameters: dict[str, Any] = Field({}, description="of the model, where this training has its own, such as dropout")
     training: Training = Training()
 
@@ -200,10 +216,15 @@ class TrainSpec(Config):
         return self
 
     @property
+    def terms(self) -> list[Objective]:
+        """Those of further tasks too."""
+        return [*self.objectives, *(objective for task in self.tasks.values() for objective in task.objectives)]
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Stored teachers that live ones read, and those whose fitted models they ask."""
         own = {teacher.id for teacher in self.live}
-        named = (name for teacher in self.live for name in (*teacher.named_teachers, *teacher.asks))
+        named = [name for teacher in self.live for name in (*teacher.named_teachers, *teacher.asks)]
         return tuple(name for name in named if name not in own)
 
 
@@ -217,6 +238,9 @@ class StudentSpec(Config):
     name: ClassVar[str] = "student"
 
     model: Model
+    task: str | None = Field(
+        None, description="which of the tasks it is trained, measured and served for; null: all events"
+    )
     alone: TrainSpec
     distilled: TrainSpec
     ablations: dict[str, TrainSpec] = Field(
@@ -244,9 +268,11 @@ class StudentSpec(Config):
         if self.alone.live:
             what = "live teachers are teachers, and this is the student without one"
             raise ConfigError(what, key=("alone", "live"), hint="use them under distilled or ablations")
-        for index, objective in enumerate(self.alone.objectives):
+        terms: list[tuple[tuple[str, ...], list[Objective]]] = [(("alone",), self.alone.objectives)]
+        terms += [(("alone", "tasks", name), task.objectives) for name, task in self.alone.tasks.items()]
+        for place, index, objective in ((p, i, o) for p, several in terms for i, o in enumerate(several)):
             if objective.is_taught:
-                key = ("alone", "objectives", str(index))
+                key = (*place, "objectives", str(index))
                 what = f"{objective.name} needs a teacher, and this is the student without one"
                 raise ConfigError(what, key=key, hint="use it under distilled or ablations")
         return self
@@ -279,6 +305,24 @@ class StudentSpec(Config):
 def _place(kind: str) -> tuple[str, ...]:
     """Where a training stands under ``student``."""
     return (kind,) if kind in ("alone", "distilled") else ("ablations", kind)
+
+
+def _terms_of_one_task(
+    objectives: Sequence[Objective], of: Mapping[str, str | None], task: str | None, key: tuple[str, ...]
+) -> None:
+    for index, objective in enumerate(objectives):
+        _of_one_task(objective.named_teachers, of, task, (*key, "objectives", str(index)))
+
+
+def _of_one_task(names: Sequence[str], of: Mapping[str, str | None], task: str | None, key: tuple[str, ...]) -> None:
+    for name in names:
+        if of.get(name, task) != task:
+            what = f"{name!r} teaches {_task_words(of[name])}, this is about {_task_words(task)}"
+            raise ConfigError(what, key=key, hint="name a teacher of the same task")
+
+
+def _task_words(task: str | None) -> str:
+    return "all events" if task is None else f"task {task!r}"
 
 
 def _read_only(objectives: Sequence[Objective], known: Sequence[str], key: tuple[str, ...], where: str = "") -> None:
@@ -347,6 +391,7 @@ class Recipe(Config):
 
     title: str = Field(pattern=_SLUG, description="name of the run directory")
     data: DataSpec
+    tasks: dict[str, Task] = Field({}, description="which events count for each task, by name of the task")
     teachers: list[TeacherSpec] = Field([], description="in the order in which they are taught")
     student: StudentSpec
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
@@ -372,6 +417,7 @@ class Recipe(Config):
                     )
             _all_above(teacher.uses, ids[:index], ("teachers", str(index), "parameters"))
         self._objectives_fit(ids)
+        self._tasks_fit()
         if not ids and not self.student.distilled.live:
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):
@@ -388,9 +434,41 @@ class Recipe(Config):
                 if name in (*ids, *live[:index]):
                     raise ConfigError(f"two teachers are called {name!r}", key=(*place, "live", str(index), "id"))
             _read_only(spec.objectives, [*ids, *live], place)
+            for name, side in spec.tasks.items():
+                _read_only(side.objectives, [*ids, *live], (*place, "tasks", name))
             for name in spec.needs:
                 if name not in ids:
                     raise ConfigError(f"no teacher is called {name!r}", key=(*place, "live"), hint=nearest(name, ids))
+
+    def _tasks_fit(self) -> None:
+        """Every task is known, and terms read teachers of their own task."""
+        own = self.student.task
+        of = {teacher.id: self.task_of(teacher) for teacher in self.teachers if teacher.of_contexts}
+        used: list[tuple[tuple[str, ...], str | None]] = [(("student", "task"), own)]
+        used += [(("teachers", str(number), "task"), teacher.task) for number, teacher in enumerate(self.teachers)]
+        for kind, spec in self.student.trainings.items():
+            used += [(("student", *_place(kind), "tasks", name), name) for name in spec.tasks]
+        for key, name in used:
+            if name is not None and name not in self.tasks:
+                raise ConfigError(f"no task is called {name!r}", key=key, hint=nearest(name, self.tasks))
+        for number, teacher in enumerate(self.teachers):
+            task = self.task_of(teacher)
+            _of_one_task(teacher.members, of, task, ("teachers", str(number), "members"))
+            _terms_of_one_task(teacher.objectives, of, task, ("teachers", str(number)))
+        for kind, spec in self.student.trainings.items():
+            place = ("student", *_place(kind))
+            _terms_of_one_task(spec.objectives, of, own, place)
+            for name, side in spec.tasks.items():
+                if name == own:
+                    what = f"{name!r} is the student's own task"
+                    raise ConfigError(what, key=(*place, "tasks", name), hint="put its terms under objectives")
+                if side.labels != Task():
+                    raise ConfigError("a recipe's tasks say what counts", key=(*place, "tasks", name, "labels"))
+                _terms_of_one_task(side.objectives, of, name, (*place, "tasks", name))
+
+    def task_of(self, teacher: TeacherSpec) -> str | None:
+        """The task that a teacher is for, unless it is about items; None: all events."""
+        return self.student.task if teacher.task is None else teacher.task
 
     def read_by(
         self, objectives: Sequence[Objective], text: str | None, of: Sequence[TeacherSpec], also: Sequence[str] = ()
@@ -415,13 +493,13 @@ class Recipe(Config):
         if teacher.label is not None:
             return teacher.label
         trainings = self.student.trainings.values()
-        if any(teacher.id in getattr(o, "teachers", ()) for spec in trainings for o in spec.objectives):
+        if any(teacher.id in getattr(o, "teachers", ()) for spec in trainings for o in spec.terms):
             return True
         in_ensemble = any(teacher.id in other.members for other in self.teachers)
         return teacher.type == "ensemble" or (teacher.type == "recommender" and not in_ensemble)
 
     def main_teacher(self) -> str | None:
         """The teacher that the report compares with: one that the student is taught by, else the last that ranks."""
-        ranking = [t.id for t in self.teachers if t.ranks]
+        ranking = [t.id for t in self.teachers if t.ranks and self.task_of(t) == self.student.task]
         named = [t for o in self.student.distilled.objectives for t in o.named_teachers if t in ranking]
         return named[0] if named else ranking[-1] if ranking else None

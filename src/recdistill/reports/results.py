@@ -30,6 +30,7 @@ __all__ = [
     "Slice",
     "Stage",
     "Suggestion",
+    "TaskResult",
     "Wins",
 ]
 
@@ -166,6 +167,17 @@ class Suggestion(_Part):
     hit: bool = False
 
 
+class TaskResult(_Part):
+    """The metric on a task that the student learned beside its own."""
+
+    name: str
+    meaning: str = Field("", description="which events count, for example 'types buy'")
+    contexts: int = Field(description="test contexts with a target of this task")
+    values: dict[str, float] = Field(description="by name of a model")
+    intervals: dict[str, Interval] = {}
+    gain: Comparison | None = Field(None, description="the student's head for it against the student alone")
+
+
 class Example(_Part):
     """What each model recommends to one user."""
 
@@ -221,6 +233,7 @@ class ReportData(_Part):
     wins: tuple[Wins, ...] = Field((), description="over all contexts first, then in slices")
     choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
     choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
+    tasks: tuple[TaskResult, ...] = ()
     examples: tuple[Example, ...] = ()
     data: DataReport | None = None
     stages: tuple[Stage, ...] = ()

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from .config import Training
     from .live import LIVE, MeanTeacher, OnPolicy, Peer, Trajectory
     from .loop import Fitted, fit
+    from .tasks import SideTask
 
-__all__ = ["LIVE", "Fitted", "MeanTeacher", "OnPolicy", "Peer", "Training", "Trajectory", "fit"]
+__all__ = ["LIVE", "Fitted", "MeanTeacher", "OnPolicy", "Peer", "SideTask", "Training", "Trajectory", "fit"]
 
-_HOMES = {"Training": "config", "Fitted": "loop", "fit": "loop"}
+_HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "tasks", "fit": "loop"}
 _HOMES |= dict.fromkeys(("LIVE", "MeanTeacher", "OnPolicy", "Peer", "Trajectory"), "live")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..data.dataset import Split
@@ -18,6 +19,7 @@ from ..objectives import OBJECTIVES
 from ..objectives.auto import TASK, Auto
 from ..objectives.base import ObjectiveConfig
 from .config import Training
+from .tasks import SideTask
 
 __all__ = ["Choice", "Trial", "choose", "objectives_of"]
 
@@ -79,6 +81,7 @@ def choose(
     *,
     knowledge: Knowledge,
     training: Training,
+    tasks: Mapping[str, SideTask] = MappingProxyType({}),
     directory: Path | None = None,
     label: str = "choose",
 ) -> Choice:
@@ -90,6 +93,7 @@ def choose(
         split: The data; only training and validation are looked at.
         knowledge: What the teachers said.
         training: Parameters of the loop, the same for all.
+        tasks: Further tasks, which all candidates learn beside.
         directory: Holds a training for each candidate, which an interrupted call goes on with.
         label: Name in the progress lines.
 
@@ -102,7 +106,7 @@ def choose(
         raise ConfigError("auto chooses on validation, and the split has none", key=("objectives",), hint=hint)
     from .loop import fit  # which asks here
 
-    candidates = auto.candidates(knowledge)
+    candidates = auto.candidates(_of_its_task(knowledge, split) if tasks else knowledge)
     trials = {name: Trial(name) for name in candidates}
     rounds = max(math.ceil(math.log2(len(candidates))), 1)
     alive, minutes = list(candidates), 0.0
@@ -112,7 +116,7 @@ def choose(
             limited = training.replace(max_minutes=min(minutes, training.max_minutes or math.inf))
             for name in alive:
                 fitted = fit(
-                    config, split, candidates[name], knowledge=knowledge, training=limited,
+                    config, split, candidates[name], knowledge=knowledge, training=limited, tasks=tasks,
                     directory=place / _folder(candidates, name), label=f"{label}, try {name}",
                 )  # fmt: skip
                 scores = [record["valid"][training.metric] for record in fitted.history if "valid" in record]
@@ -125,6 +129,14 @@ def choose(
     ordered.sort(key=lambda trial: trial.name != winner)
     kept = None if directory is None else directory / _folder(candidates, winner)
     return Choice(winner, candidates[winner], training.metric, tuple(ordered), kept)
+
+
+def _of_its_task(knowledge: Knowledge, split: Split) -> Knowledge:
+    """Without the rankings that were made for further tasks."""
+    stores = knowledge.stores
+    return Knowledge(
+        tuple(s for s in stores if s.kind != "rankings" or s.manifest.dataset_fingerprint == split.fingerprint)
+    )
 
 
 def _better_half(alive: list[str], trials: Mapping[str, Trial]) -> list[str]:

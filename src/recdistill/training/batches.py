@@ -162,13 +162,14 @@ class Loader:
         inputs[real] = train.items[following - 1]
         event = np.where(at_end, 0, following)
         weights = np.ones(len(event), np.float32) if train.weights is None else train.weights[event]
+        unlabelled = at_end | (weights == 0)
         return Batch(
             users=torch.from_numpy(cut.rows),
             inputs=torch.from_numpy(inputs),
             at=torch.from_numpy(np.flatnonzero(real)),
             positions=torch.from_numpy(np.where(at_end, train.n_events + row, following)),
-            labels=torch.from_numpy(np.where(at_end, -1, train.items[event].astype(np.int64))[:, None]),
-            weights=torch.from_numpy(np.where(at_end, np.float32(0), weights)[:, None]),
+            labels=torch.from_numpy(np.where(unlabelled, -1, train.items[event].astype(np.int64))[:, None]),
+            weights=torch.from_numpy(np.where(unlabelled, np.float32(0), weights)[:, None]),
         )
 
     def _users(self, users: Ints) -> Batch:
@@ -179,6 +180,7 @@ class Loader:
         labels = np.full((n, int(own.lengths.max())), -1, dtype=np.int64)
         weights = np.zeros(labels.shape, dtype=np.float32)
         labels[row, place], weights[row, place] = own.items, 1.0 if own.weights is None else own.weights
+        labels[weights == 0] = -1
         return Batch(
             users=torch.from_numpy(users),
             inputs=torch.full((n, 1), self.n_items),

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.dataset import Split
+from ..data.dataset import Contexts, Split
 from ..errors import TrainingError
 from ..knowledge import Knowledge
+from ..models.headed import HeadedModel
 from ..models.neural import Batch, NeuralConfig, NeuralModel
 from ..models.watch import watched
 from ..objectives.base import (
@@ -28,6 +29,7 @@ from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
 from .setup import build_model, build_objectives, build_optimiser
+from .tasks import SideTask, TaskTerms
 
 __all__ = ["Forward", "Kept", "Learner"]
 
@@ -57,13 +59,14 @@ class Kept:
 
     Attributes:
         model: The model.
+        valid: The contexts it is validated on.
         best: Its best weights.
         epoch: The epoch they are of, from 1; 0 before the first.
         score: On validation; -inf where it was not validated.
     """
 
-    def __init__(self, model: NeuralModel) -> None:
-        self.model, self.epoch, self.score = model, 0, -math.inf
+    def __init__(self, model: NeuralModel, valid: Contexts) -> None:
+        self.model, self.valid, self.epoch, self.score = model, valid, 0, -math.inf
         self.best = self._weights()
 
     def keep(self, epoch: int, score: float | None = None) -> None:
@@ -97,21 +100,42 @@ class Learner:
         training: Parameters of the loop.
         device: Where the model lives.
         start: A model to train further, in place of one with initial weights.
+        tasks: Further tasks by name.
     """
 
     def __init__(
         self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
         training: Training, device: torch.device, start: NeuralModel | None = None,
+        tasks: Mapping[str, SideTask] | None = None,
     ) -> None:  # fmt: skip
         self.training, self.device = training, device
         self.model = (start or build_model(config, split, knowledge, training.seed)).to(device)
         self.objectives = build_objectives(objectives, self.model, split, knowledge, training.seed)
+        self.tasks = [
+            TaskTerms(name, task, self.model, split, knowledge, training.seed) for name, task in (tasks or {}).items()
+        ]
+        for task in self.tasks:
+            self.objectives |= task.objectives
         self.modules: dict[str, nn.Module] = {"model": self.model, "objectives": nn.ModuleDict(self.objectives)}
+        heads = {task.name: task.model.head for task in self.tasks if isinstance(task.model, HeadedModel)}
+        if heads:
+            self.modules["heads"] = nn.ModuleDict(heads)
         self.optimiser = build_optimiser(self.modules.values(), training)
 
     def begin(self, moment: Moment) -> dict[str, float]:
-        """Begin an epoch: the weight of each term in it."""
-        return {name: objective.begin(moment) for name, objective in self.objectives.items()}
+        """Begin an epoch: the weight of each term in it; those of further tasks begin with :meth:`begin_tasks`."""
+        return {n: objective.begin(moment) for n, objective in self.objectives.items() if self._task_of(n) is None}
+
+    def begin_tasks(self, moments: Mapping[str, Moment]) -> dict[str, float]:
+        """The same for the terms of further tasks.
+
+        Args:
+            moments: By name of the task.
+        """
+        weights: dict[str, float] = {}
+        for task in self.tasks:
+            weights |= task.begin(moments[task.name])
+        return weights
 
     def end(self) -> dict[str, dict[str, Any]]:
         """What the terms have to say about the epoch that is over, by their names."""
@@ -181,17 +205,24 @@ class Learner:
     ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
         """Weighted sum of all terms, and each of them."""
         active = {name: objective for name, objective in self.objectives.items() if weights[name] > 0}
-        on_scores = {name: o for name, o in active.items() if isinstance(o, ScoreObjective)}
         loss: Tensor = said.table.new_zeros((), dtype=torch.float32)
         values: dict[str, Any] = {}
-        if on_scores:
-            terms = [(objective, weights[name]) for name, objective in on_scores.items()]
-            targets = Targets(batch.labels, batch.weights, rankings, batch.positions)
-            loss, means = catalogue_loss(said.hidden, said.table, said.bias, targets, terms, negatives)
-            values = dict(zip(on_scores, means, strict=True))
+        on_scores = {name: objective for name, objective in active.items() if isinstance(objective, ScoreObjective)}
+        for task in (None, *self.tasks):
+            own = {name: o for name, o in on_scores.items() if self._task_of(name) is task}
+            if own:
+                own_targets = Targets(batch.labels, batch.weights, rankings, batch.positions)
+                targets = own_targets if task is None else task.targets(batch, rankings)
+                hidden = said.hidden if task is None else task.hidden(said.hidden)
+                terms = [(objective, weights[name]) for name, objective in own.items()]
+                part, means = catalogue_loss(hidden, said.table, said.bias, targets, terms, negatives)
+                loss, values = loss + part, values | dict(zip(own, means, strict=True))
         features = Features(self.model, said.table, batch, said.hidden, rankings, said.outputs)
         for name, objective in active.items():
             if isinstance(objective, FeatureObjective):
                 term = objective.loss(features)
                 loss, values[name] = loss + weights[name] * term, term.detach()
         return loss, values
+
+    def _task_of(self, name: str) -> TaskTerms | None:
+        return next((task for task in self.tasks if name in task.objectives), None)

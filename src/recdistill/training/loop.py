@@ -46,6 +46,7 @@ from .setup import (
     weights_hash,
 )
 from .snapshots import Snapshots
+from .tasks import SideTask
 
 __all__ = ["Fitted", "fit"]
 
@@ -57,7 +58,8 @@ class Fitted:
     Attributes:
         model: The model, with the weights of its best epoch.
         history: One record per epoch: ``epoch``, ``seconds``, ``weight`` by term, ``loss`` by term (of those that have
-            a weight), ``valid`` by metric where it was evaluated, and ``live``: by live teacher, the same about it.
+            a weight), ``valid`` by metric where it was evaluated, and ``beside``: the same by live teacher or
+            further task.
             ``trust`` has, by term and teacher, the means over slices of the epoch's positions (``all``, ``short`` and
             ``long`` histories, ``head`` and ``tail`` labels; see :mod:`recdistill.objectives.ledger`): the share where
             the teacher ``answered``, its ``confidence``, the share of labels that its list has (``listed``), the
@@ -65,7 +67,7 @@ class Fitted:
         best_epoch: Epoch of the weights, from 1; 0 for a model of closed form.
         seconds: Time spent, interruptions not counted.
         choice: How the terms were chosen, if that was left to ``auto``.
-        beside: Models that came out beside it: live teachers that learn, by their names.
+        beside: Models that came out beside it, by name: live teachers that learn, and the student at further tasks.
         snapshots: Where the model is as it was at earlier epochs, earliest first.
     """
 
@@ -87,6 +89,7 @@ def fit(
     training: Training | None = None,
     live: Sequence[LiveConfig] = (),
     models: Mapping[str, RankingModel] | None = None,
+    tasks: Mapping[str, SideTask] | None = None,
     directory: str | Path | None = None,
     label: str = "train",
     start: NeuralModel | None = None,
@@ -103,6 +106,7 @@ def fit(
         training: Parameters of the loop.
         live: Teachers that change while the model learns; objectives read them by their ``id``.
         models: Fitted teachers by name, for live teachers that ask them.
+        tasks: What the model learns beside its own task, by name.
         directory: Holds ``epochs.jsonl`` and a checkpoint; a run interrupted there goes on from it.
         label: Name in the progress line.
         start: A model of this config that is trained further, in place, instead of one with initial weights. It is also
@@ -116,22 +120,27 @@ def fit(
     """
     training, knowledge = training or Training(), knowledge or Knowledge(())
     if not isinstance(config, NeuralConfig):
-        if live:
-            raise ConfigError(f"{config.name} is not trained by steps", key=("live",), hint="remove live teachers")
+        if live or tasks:
+            hint = "remove live teachers and tasks"
+            raise ConfigError(f"{config.name} is not trained by steps", key=("live" if live else "tasks",), hint=hint)
         began = time.monotonic()
-        return Fitted(config.build(split, knowledge, training.seed), seconds=time.monotonic() - began)
+        return Fitted(config.build(split.labelled, knowledge, training.seed), seconds=time.monotonic() - began)
+    for name in tasks or {}:
+        if name == STUDENT or name in [teacher.id for teacher in live]:
+            raise ConfigError(f"a live teacher is called {name!r} too", key=("tasks", name), hint="rename the task")
     place, choice = None if directory is None else Path(directory), None
     if len(objectives) == 1 and isinstance(objectives[0], Auto):
         if live:
             hint = "name the terms that read the live teachers"
             raise ConfigError("auto chooses among terms that read stored teachers", key=("live",), hint=hint)
         choice = choose(
-            objectives[0], config, split, knowledge=knowledge, training=training, directory=place, label=label
-        )
+            objectives[0], config, split, knowledge=knowledge, training=training, tasks=tasks or {}, directory=place,
+            label=label,
+        )  # fmt: skip
         objectives, place = choice.objectives, choice.directory
     if snapshots and place is None:
         raise ConfigError("snapshots need a directory", key=("directory",), hint="name one")
-    loop = _Loop(config, split, objectives, knowledge, training, live, models or {}, place, start)
+    loop = _Loop(config, split, objectives, knowledge, training, live, models or {}, place, start, tasks or {})
     if snapshots and place is not None:
         loop.snapshots = Snapshots(place / "snapshots", snapshots)
     with torch.random.fork_rng([loop.device] if loop.device.type == "cuda" else []):
@@ -144,26 +153,28 @@ class _Loop:
     def __init__(
         self, config: NeuralConfig, split: Split, objectives: Sequence[ObjectiveConfig], knowledge: Knowledge,
         training: Training, live: Sequence[LiveConfig], models: Mapping[str, RankingModel], directory: Path | None,
-        start: NeuralModel | None,
+        start: NeuralModel | None, tasks: Mapping[str, SideTask],
     ) -> None:  # fmt: skip
         self.split, self.training, self.directory = split, training, directory
         self.device = pick_device(training.device)
         began = None if start is None else weights_hash(start)  # before objectives and training change it
         self.live, known = build_live(live, split, knowledge, models)
-        self.student = Learner(config, split, objectives, known, training, self.device, start)
+        self.student = Learner(config, split, objectives, known, training, self.device, start, tasks)
         prepare_live(self.live, self.student, split, known, training, self.device, models, directory)
         peers = {name: teacher.learner for name, teacher in self.live.items() if teacher.learner is not None}
         self.learners = {STUDENT: self.student, **peers}
-        self.kept = {STUDENT: Kept(self.student.model)}
-        self.kept |= {name: Kept(teacher.model) for name, teacher in self.live.items() if teacher.model is not None}
+        self.kept = {STUDENT: Kept(self.student.model, split.valid)}
+        beside = {name: teacher.model for name, teacher in self.live.items() if teacher.model is not None}
+        self.kept |= {name: Kept(model, split.valid) for name, model in beside.items()}
+        self.kept |= {task.name: Kept(task.model, task.split.valid) for task in self.student.tasks if task.has_head}
         terms = self._terms()
         self.temperatures = wanted_temperatures(terms)
         at_step = {STUDENT, *(name for name, teacher in self.live.items() if teacher.at_step)}
         self.loader = build_loader(config, split, known, terms, training, self.device, at_step)
-        self.run_hash = run_hash(config, training, self.student.objectives, split, known, began)
+        self.run_hash = run_hash(config, training, self.student.objectives, split, known, began, tasks)
         self.probabilities = draw_probabilities(split, training.negatives_power).to(self.device)
         self.history: list[dict[str, Any]] = []
-        self.teachers: dict[str, float] = {}  # scores on validation, of those that were asked for
+        self.teachers: dict[tuple[str, str], float] = {}  # on validation, for a learner that asked for it
         self.steps = 0
         self.started = start is not None
         self.snapshots: Snapshots | None = None
@@ -171,7 +182,7 @@ class _Loop:
     def run(self, label: str) -> Fitted:
         self._resume()
         if self.started and not self.history and self.split.valid.targets.n_events:
-            self.kept[STUDENT].score = self._score(self.student.model)  # what is to be surpassed
+            self.kept[STUDENT].score = self._score(self.kept[STUDENT])  # what is to be surpassed
         log = EpochLog(self.directory, self.history, self.training.tensorboard)
         saved = time.monotonic()
         with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
@@ -209,6 +220,7 @@ class _Loop:
         for learner in self.learners.values():
             learner.model.train()
         weights = {name: learner.begin(self._moment(name, epoch)) for name, learner in self.learners.items()}
+        weights[STUDENT] |= self.student.begin_tasks(self._moments_of_tasks(epoch))
         self.temperatures = self.loader.temperatures = wanted_temperatures(self._terms())
         sums: dict[str, dict[str, float]] = {name: {} for name in self.learners}
         n = 0
@@ -227,8 +239,8 @@ class _Loop:
             if trust := learner.end():
                 parts[name]["trust"] = trust
         record: dict[str, Any] = {"epoch": epoch, **parts.pop(STUDENT)}
-        if self.live:
-            record["live"] = {name: parts.get(name, {}) | teacher.facts() for name, teacher in self.live.items()}
+        for name, teacher in self.live.items():
+            _part(record, name).update(parts.get(name, {}) | teacher.facts())
         self._validate(record)
         record["seconds"] = round(time.monotonic() - start, 4)
         self.history.append(record)
@@ -238,11 +250,11 @@ class _Loop:
     def _validate(self, record: dict[str, Any]) -> None:
         epoch = record["epoch"]
         for name, kept in self.kept.items():
-            if not self.split.valid.targets.n_events:
+            if not kept.valid.targets.n_events:
                 kept.keep(epoch)
             elif epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
-                score = self._score(kept.model)
-                _about(record, name)["valid"] = {self.training.metric: score}
+                score = self._score(kept)
+                _part(record, name)["valid"] = {self.training.metric: score}
                 kept.keep(epoch, score)
 
     def _moment(self, learner: str, epoch: int) -> Moment:
@@ -250,18 +262,29 @@ class _Loop:
         history = [_about(record, learner) for record in self.history]
         return Moment(epoch, history, partial(self._lead, learner))
 
+    def _moments_of_tasks(self, epoch: int) -> dict[str, Moment]:
+        """The same for the terms of further tasks; one without a head is compared where its scores are used."""
+        compared = {task.name: task.name if task.has_head else STUDENT for task in self.student.tasks}
+        return {task: Moment(epoch, self.history, partial(self._lead, name)) for task, name in compared.items()}
+
     def _lead(self, learner: str, teacher: str) -> float:
-        """How far a teacher's rankings are ahead of a learner on validation; see :class:`Moment`."""
+        """How far a teacher's rankings are ahead of a learner, or of a task's head, on validation; see
+        :class:`Moment`.
+        """
         own = self._last_score(learner)
         if own == -math.inf:
             return 1.0
-        if teacher in self.loader.stores and teacher not in self.teachers:
-            self.teachers[teacher] = teacher_score(self.loader.stores[teacher], self.split, self.training.metric)
-        theirs = self.teachers[teacher] if teacher in self.loader.stores else self._last_score(teacher)
+        theirs = self._stored_score(learner, teacher) if teacher in self.loader.stores else self._last_score(teacher)
         if theirs == -math.inf:
             hint = "it does not stand still and is not validated: use refuse: labels"
             raise KnowledgeError(f"{teacher!r} cannot be compared with the student on validation", hint=hint)
         return 1 - own / theirs if theirs > 0 else -1.0
+
+    def _stored_score(self, learner: str, teacher: str) -> float:
+        split = next((task.split for task in self.student.tasks if task.name == learner), self.split)
+        if (learner, teacher) not in self.teachers:
+            self.teachers[learner, teacher] = teacher_score(self.loader.stores[teacher], split, self.training.metric)
+        return self.teachers[learner, teacher]
 
     def _last_score(self, name: str) -> float:
         """Of the student or a live teacher on validation, or what the student started with; -inf if there is none."""
@@ -269,11 +292,11 @@ class _Loop:
         scores = (float(record["valid"][self.training.metric]) for record in records if "valid" in record)
         return next(scores, self.kept[name].score if name in self.kept else -math.inf)
 
-    def _score(self, model: RankingModel) -> float:
+    def _score(self, kept: Kept) -> float:
         """Mean of the metric over the validation contexts."""
         k = int(self.training.metric.partition("@")[2])
-        found = rank(model, self.split.valid, k, exclude_history=self.training.exclude_history)
-        return float(np.nanmean(metric_values(found, self.split.valid.targets, self.training.metric)))
+        found = rank(kept.model, kept.valid, k, exclude_history=self.training.exclude_history)
+        return float(np.nanmean(metric_values(found, kept.valid.targets, self.training.metric)))
 
     def _note(self) -> str:
         best = self.kept[STUDENT]
@@ -357,6 +380,11 @@ def _placed(what: str, name: str) -> str:
 
 
 def _about(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """What an epoch's record says about the student, or about a live teacher."""
-    found: dict[str, Any] = record if name == STUDENT else record.get("live", {}).get(name, {})
+    """What an epoch's record says about the student, or about what learns beside it."""
+    found: dict[str, Any] = record if name == STUDENT else record.get("beside", {}).get(name, {})
     return found
+
+
+def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """The same, to be written to."""
+    return record if name == STUDENT else record.setdefault("beside", {}).setdefault(name, {})

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..config import Config
 from ..data.dataset import Split
 from ..errors import ConfigError, KnowledgeError, RecdistillError
 from ..evaluation.metrics import metric_values
@@ -147,7 +148,7 @@ def draw_probabilities(split: Split, power: float) -> Tensor:
 
 def run_hash(
     config: NeuralConfig, training: Training, objectives: Mapping[str, Objective], split: Split, knowledge: Knowledge,
-    start: str | None = None,
+    start: str | None = None, tasks: Mapping[str, Config] | None = None,
 ) -> str:  # fmt: skip
     """Hash of everything that shapes a training, ``start`` for the weights it begins with: 16 hex digits.
 
@@ -158,6 +159,7 @@ def run_hash(
     digests = [objective.config.digest() for objective in objectives.values()]
     described = [config.digest(), shaping, digests, split.fingerprint, knowledge.digest()]
     described += [] if start is None else [start]
+    described += [{name: task.digest() for name, task in tasks.items()}] if tasks else []
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
