@@ -12,9 +12,12 @@ from tests.synthetic import contexts_of, tiny_split
 
 
 @pytest.mark.parametrize("n_users", [60, 20])
-@pytest.mark.parametrize("exact", [True, False])
-def test_scores_are_those_of_the_papers_matrix(n_users: int, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("exact", "sparse"), [(True, False), (False, False), (True, True)])
+def test_scores_are_those_of_the_papers_matrix(
+    n_users: int, exact: bool, sparse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recdistill.models.dual_ease._EXACT", 5_000 if exact else 0)
+    monkeypatch.setattr("recdistill.models.dual_ease._SPARSE", float(sparse))
     monkeypatch.setattr("recdistill.models.dual_ease._COLUMNS", 7)
     split = tiny_split(n_users)
     weights = steck(split, 3)

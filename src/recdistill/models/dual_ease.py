@@ -25,6 +25,8 @@ _EXACT = 5_000
 """Users up to which the system is solved in double precision."""
 _COLUMNS = 1024
 """Items whose diagonal entries are computed at a time."""
+_SPARSE = 1 / 25
+"""Share of the users that a history has items in common with, below which a sparse product is quicker than a dense."""
 _TIE_BREAK = 1e-6
 """Weight of popularity: orders the items of an empty history, too small to move any other."""
 
@@ -90,7 +92,9 @@ class DualEASEModel(RankingModel):
 
     def score(self, contexts: Contexts) -> Floats:
         history = history_matrix(contexts.history, self.n_items, self.config.decay, self.config.max_history)
-        alike = (history @ self.known.T).toarray() @ self.inverse
+        shared = history @ self.known.T
+        few = shared.nnz < _SPARSE * shared.shape[0] * shared.shape[1]
+        alike = (shared if few else shared.toarray()) @ self.inverse
         scores: Floats = (self.known.T @ alike.T).T
         row, column = np.repeat(np.arange(len(contexts)), np.diff(history.indptr)), history.indices
         scores[row, column] -= history.data * self.diagonal[column]
