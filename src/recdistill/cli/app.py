@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "Start",
     "data": "Work",
     "estimate": "Work",
+    "audit": "Work",
     "run": "Work",
     "train": "Work",
     "evaluate": "Work",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recdistill.errors import ConfigError
-from recdistill.teachers.llm.prompts import LANGUAGES, load_prompt, prompt_names
+from recdistill.teachers.llm.prompts import LANGUAGES, Language, load_prompt, prompt_names
 from recdistill.teachers.llm.reading import in_language
 from recdistill.teachers.llm.tasks import TASKS
 
@@ -28,7 +28,16 @@ def test_every_prompt_is_whole_in_both_languages(name: str, language: str) -> No
 
 def test_every_task_that_asks_has_a_prompt() -> None:
     known = {"listwise-letter", "listwise-order"} | (set(TASKS) - {"listwise", "embedding"})
-    assert set(prompt_names()) == known
+    ranks = {"listwise-letter", "listwise-order", "pairwise", "pointwise"}
+    assert set(prompt_names()) == known | {f"{name}-otherwise" for name in ranks}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", [name for name in prompt_names() if name.endswith("-otherwise")])
+def test_other_words_ask_for_the_same(name: str, language: Language) -> None:
+    other, first = load_prompt(name, language), load_prompt(name.removesuffix("-otherwise"), language)
+    other.check(set(re.findall(r"\{(\w+)\}", first.user)))
+    assert other.user != first.user
 
 
 def test_what_is_put_in_is_not_looked_into() -> None:

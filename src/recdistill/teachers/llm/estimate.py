@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class Range:
     @staticmethod
     def of(value: float, resampled: Doubles) -> Range:
         """With the percentiles of resampled values."""
-        low, high = np.quantile(resampled, (0.025, 0.975)) if len(resampled) else (value, value)
+        low, high = np.quantile(resampled, (0.025, 0.975), method="nearest") if len(resampled) else (value, value)
         return Range(float(value), float(min(low, value)), float(max(high, value)))
 
 
@@ -103,7 +104,7 @@ def estimate(
 async def _estimate(
     llm: LLM, split: Split, path: Path, name: str, knowledge: Knowledge, sample: int, seed: int
 ) -> Estimate:
-    async with llm.sitting(split, path, name, knowledge) as sitting:
+    async with llm.sitting(path, name, partial(llm.task.job, split, knowledge)) as sitting:
         looked = _Looked.at(sitting, seed)
         rng = np.random.default_rng(seed)
         chosen = rng.permutation(looked.numbers[looked.open])[:sample]

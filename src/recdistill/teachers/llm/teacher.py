@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,26 +92,24 @@ class LLM(TeacherConfig):
         return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge()))
 
     @asynccontextmanager
-    async def sitting(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> AsyncIterator[Sitting]:
+    async def sitting(self, path: Path, name: str, job: Callable[[Capabilities], Job]) -> AsyncIterator[Sitting]:
         """Open the model and the journal, and write the questions down; nothing is asked yet but what it can do.
 
         Args:
-            split: The data.
             path: Where the stores will be.
             name: The teacher's name.
-            knowledge: Of the teachers that it uses.
+            job: Makes the questions for a model that can do so much.
         """
         opened = await self.backend.open()
         try:
             log.info("%s: %s", name, _described(opened))
             with Journal(self.journal or path.parent / "journal.sqlite", f"{name}/{self.task.name}") as journal:
-                job = self.task.job(split, knowledge, opened.capabilities)
-                yield Sitting(self, opened, journal, job)
+                yield Sitting(self, opened, journal, job(opened.capabilities))
         finally:
             await opened.close()
 
     async def _teach(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> dict[str, Any]:
-        async with self.sitting(split, path, name, knowledge) as sitting:
+        async with self.sitting(path, name, partial(self.task.job, split, knowledge)) as sitting:
             asked = await sitting.engine().run()
             self._see_whether_enough(asked, sitting.journal)
             place = Place(path, name, self.fingerprint(sitting.backend.capabilities, sitting.job))

@@ -103,6 +103,11 @@ class PointwiseJob(ContextJob):
     def readable(self, number: int, reply: Reply) -> bool:
         return choice_of(reply, self.words) is not None
 
+    def log_odds(self, reply: Reply) -> float | None:
+        """Of yes against no, as the model says; None if it says neither."""
+        found = choice_of(reply, self.words)
+        return None if found is None else float(found[0][0] - found[0][1])
+
     def write(self, answers: Answers, place: Place) -> dict[str, Any]:
         logits, sure = np.zeros(len(self)), np.zeros(len(self), dtype=np.float32)
         for number, reply in answers:

@@ -1,0 +1,105 @@
+"""``recdistill audit``: whether a language model is worth asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Json, Out, Overrides, RecipeFile, run_directory
+
+if TYPE_CHECKING:
+    from ..evaluation import Comparison
+    from ..recipes.audit import Audited
+
+__all__ = ["audit"]
+
+
+def audit(
+    recipe: RecipeFile,
+    contexts: Annotated[
+        int, typer.Option("--contexts", metavar="N", min=1, help="Validation contexts asked about at most.")
+    ] = 100,
+    orders: Annotated[
+        int, typer.Option("--orders", metavar="N", min=1, help="Different orders in which each list is shown.")
+    ] = 3,
+    lists: Annotated[
+        str,
+        typer.Option(
+            "--lists",
+            metavar="auto|drawn|random",
+            help="The generator's lists that hold the right item, or the right item among random others.",
+        ),
+    ] = "auto",
+    student: Annotated[
+        bool, typer.Option("--student/--no-student", help="Train the student alone, to compare with.")
+    ] = True,
+    out: Out = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether the language models of a recipe are worth it, before all is asked.
+
+    On a sample of validation contexts: who is right, against guessing, popularity, item-kNN and the student; whether
+    the answer follows the order of the candidates or the wording; calibration; for whom it is better. Answers are kept.
+    """
+    import json
+    from typing import get_args
+
+    from ..errors import ConfigError, nearest
+    from ..recipes import load_recipe
+    from ..recipes.audit import audits
+    from ..teachers.llm.trial import Lists
+
+    chosen = next((known for known in get_args(Lists) if known == lists), None)
+    if chosen is None:
+        raise ConfigError(f"there are no lists {lists!r}", where="--lists", hint=nearest(lists, get_args(Lists)))
+    loaded = load_recipe(recipe, tuple(overrides or ()))
+    found = audits(loaded, run_directory(loaded.title, out), contexts, orders, chosen, student)
+    if as_json:
+        typer.echo(json.dumps([one.plain() for one in found], indent=2))
+        return
+    for one in found:
+        _print(one)
+    if not found:
+        typer.echo("no teacher of this recipe asks a language model")
+
+
+def _print(one: Audited) -> None:
+    from rich.table import Table
+
+    from .output import console, facts
+
+    found, out = one.found, console()
+    out.print(f"[bold]{one.teacher}: {one.verdict}[/bold]", soft_wrap=True)
+    for warning in one.warnings:
+        out.print(f"  note: {warning}", style="dim", markup=False, soft_wrap=True)
+    grid = Table("first item is right", "share", "from", "to", f"{one.teacher} − it", box=None)
+    grid.add_row(one.teacher, *map(_share, (found.hits.mean, found.hits.low, found.hits.high)), "")
+    for other in found.beside:
+        shares = map(_share, (other.hits.mean, other.hits.low, other.hits.high))
+        grid.add_row(other.name, *shares, _points(other.teacher))
+    grid.add_row("guessing", _share(found.chance), "", "", "")
+    out.print(grid)
+    where = "drawn by the task's candidates" if one.drawn else "the right item among random others"
+    bias, same, reworded = found.bias, found.same_first, found.same_first_in_other_words
+    facts(
+        [
+            ("lists", f"{found.contexts:,}, {where}"),
+            ("answers", f"{_share(found.coverage)} of the questions, {sum(one.tokens):,} tokens paid now"),
+            ("same first item", None if same is None else f"{_share(same)} in another order"),
+            ("other wording", None if reworded is None else f"{_share(reworded)} the same first item"),
+            ("bias of places", bias and f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"),
+            ("says / is right", f"{_share(found.calibration.said)} / {_share(found.calibration.right)}"),
+            (f"with {found.base}", f"{_points(found.together)} points"),
+            ("weight", f"{found.share:.2f} beside {found.base}"),
+        ]
+    )
+
+
+def _points(found: Comparison) -> str:
+    return f"{100 * found.difference:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
