@@ -65,8 +65,11 @@ def test_a_request_that_runs_is_answered_before_the_server_stops(home: Home, tmp
 
 
 def test_several_workers_count_together_and_follow_together(
-    home: Home, bundles: dict[str, Path], tmp_path: Path
+    home: Home, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shared = tmp_path / "temporary"
+    shared.mkdir()
+    monkeypatch.setenv("TMPDIR", str(shared))
     with served(home.bundle.parent, "--workers", "2", "--set", "watch=0.05", log=tmp_path / "log") as (url, _):
         for k in range(30):
             assert post(url, "/v1/recommend", {"history": [f"i{k}"]}).status == 200
@@ -76,9 +79,11 @@ def test_several_workers_count_together_and_follow_together(
         assert 'recdistill_feedback_events_total{outcome="stored"} 20.0' in text
         got = CliRunner().invoke(app, ["deploy", str(home.bundle.parent), str(bundles["mf"])])
         assert got.exit_code == 0, got.output
-        time.sleep(1.0)
-        models = [ask(url, "GET", "/v1/card").json["variants"][0]["model"] for _ in range(20)]
-        assert set(models) == {"mf"}
+        assert any(shared.iterdir())  # where they count
+        end = time.monotonic() + 60
+        while {ask(url, "GET", "/v1/card").json["variants"][0]["model"] for _ in range(20)} != {"mf"}:
+            assert time.monotonic() < end
+    assert not any(shared.iterdir())
 
 
 def test_what_cannot_be_served_is_one_line(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Scope
@@ -22,6 +23,7 @@ from . import infer, schemas
 from .gate import Gate, Quick
 from .live import Live
 from .meters import Meters
+from .pages import add_documentation
 from .problems import said
 from .service import Service
 from .settings import Keys, Settings
@@ -66,12 +68,12 @@ def create_app(home: Home, settings: Settings | None = None, keys: Keys | None =
     events = Writer(lambda: open_store(settings.feedback, home.events))
     service = Service(live, events, meters, settings.micro_batch)
     quick = _quick(service)
-    app = _fastapi(service, settings, quick)
     keys = Keys.from_environment() if keys is None else keys
+    app = _fastapi(service, settings, quick, with_key=bool(keys))
     return Gate(app, quick, _namer(app), settings, keys, meters)
 
 
-def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick]) -> FastAPI:
+def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick], *, with_key: bool) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(service.live.watch(settings.watch)), asyncio.create_task(_note_answers(service))]
@@ -90,6 +92,8 @@ def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick]) -
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # only described: the gate has looked at the key before
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="a key of this server"))] if with_key else [],
         default_response_class=Response,
     )
     for kind in (HTTPException, RequestValidationError, RecdistillError, Exception):
@@ -98,6 +102,7 @@ def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick]) -
         _document(app, path, route)
     _state(app, service)
     _protocol(app, service)
+    add_documentation(app)
     return app
 
 

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .bodies import Gone, check_depth, read, replayed
 from .meters import Meters
+from .pages import ASSETS
 from .problems import said
 from .rates import Rates
 from .settings import Keys, Settings
@@ -32,7 +33,7 @@ __all__ = ["Gate", "Quick"]
 log = logging.getLogger("recdistill.server")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_OPEN = ("/", "/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/favicon.ico")
+_OPEN = ("/", "/v2/health/live", "/v2/health/ready", "/docs", *ASSETS, "/openapi.json", "/favicon.ico")
 """Paths that need no key: whether the server lives, the page without its data, and how to ask."""
 _LOCAL = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")

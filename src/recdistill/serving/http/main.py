@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from starlette.types import ASGIApp
 
 from ...errors import RecdistillError
 from ..deployment import Home
-from .settings import Keys, Settings
+from .settings import SHARED, Keys, Settings
 
 __all__ = ["serve"]
 
@@ -52,8 +54,6 @@ def serve(place: str | Path, settings: Settings | None = None) -> None:
     listening = _listen(settings)
     from .protocol import LimitedConfig, LimitedProtocol
 
-    if settings.workers > 1:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="recdistill-metrics-"))
     config = LimitedConfig(
         _Application(home, settings),
         factory=True,
@@ -74,9 +74,24 @@ def serve(place: str | Path, settings: Settings | None = None) -> None:
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
 
-        Multiprocess(config, sockets=[listening]).run()
+        with _counted_together():
+            Multiprocess(config, sockets=[listening]).run()
     else:
         uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _counted_together() -> Iterator[None]:
+    """A directory in which workers count, unless the environment names one; it goes when they have gone."""
+    if SHARED in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="recdistill-metrics-") as directory:
+        os.environ[SHARED] = directory
+        try:
+            yield
+        finally:
+            del os.environ[SHARED]
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -7,6 +7,8 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client import process_collector as process
 
+from .settings import SHARED
+
 __all__ = ["Meters"]
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -58,7 +60,7 @@ class Meters:
             registry=shared,
         )
         self.events = Counter("recdistill_feedback_events", "Events that were sent", ["outcome"], registry=shared)
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if SHARED not in os.environ:
             process.ProcessCollector(registry=self.registry)
 
     def text(self) -> bytes:
@@ -77,7 +79,7 @@ class Meters:
 
     def _whole(self) -> CollectorRegistry:
         """What is counted here, and by the other workers."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if SHARED not in os.environ:
             return self.registry
         whole = CollectorRegistry()
         multiprocess.MultiProcessCollector(whole)  # type: ignore[no-untyped-call]

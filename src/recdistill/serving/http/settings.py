@@ -13,10 +13,12 @@ from pydantic import Field
 from ...config import Config
 from ...errors import ConfigError
 
-__all__ = ["KEYS", "Keys", "Settings"]
+__all__ = ["KEYS", "SHARED", "Keys", "Settings"]
 
 KEYS = "RECDISTILL_API_KEYS"
 """Variable of the environment that holds the keys; nothing else does, so that none ends up in a file or a log."""
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that names the directory in which several workers count together; read by the Prometheus client."""
 _SHORTEST = 16
 
 

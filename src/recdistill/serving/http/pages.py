@@ -1,0 +1,45 @@
+"""What a browser is shown: pages that ask no other address for anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+
+from ...registry import need
+
+__all__ = ["ASSETS", "add_documentation"]
+
+ASSETS = {"/docs/swagger-ui-bundle.js": "text/javascript", "/docs/swagger-ui.css": "text/css"}
+"""Files of the page that documents the API, with their types."""
+_OWN_ONLY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+_SWAGGER = _OWN_ONLY + "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+_KEPT = {"cache-control": "max-age=3600"}
+
+
+def add_documentation(app: FastAPI) -> None:
+    """Let ``/docs`` show the OpenAPI description; its script and style come from a package, not from a CDN.
+
+    Raises:
+        MissingExtraError: The extra ``serve`` is not installed whole.
+    """
+    folder = Path(need("fastapi_offline", "serve").__file__).parent / "static"
+    script, style = ASSETS
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json", title="recdistill: the API", swagger_js_url=script, swagger_css_url=style,
+        swagger_favicon_url="data:,", swagger_ui_parameters={"defaultModelsExpandDepth": -1, "tryItOutEnabled": True},
+    )  # fmt: skip
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(page.body, media_type="text/html", headers={"content-security-policy": _SWAGGER})
+
+    for path, kind in ASSETS.items():
+        _add_file(app, path, kind, folder / path.rpartition("/")[2])
+
+
+def _add_file(app: FastAPI, path: str, kind: str, file: Path) -> None:
+    @app.get(path, include_in_schema=False)
+    async def asset() -> Response:
+        return Response(file.read_bytes(), media_type=kind, headers=_KEPT)
