@@ -19,9 +19,9 @@ help: ## list the targets
 demo: $(VENV)/demo.stamp ## distil on real data, at most 10 minutes with installation; the report is runs/demo/report.html
 	@$(BIN)/recdistill demo
 
-serve: $(VENV)/demo.stamp ## show the demo's report on http://127.0.0.1:8000/report.html (an API for recommendations comes later)
-	@test -f runs/demo/report.html || $(BIN)/recdistill demo
-	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory runs/demo 8000
+serve: $(VENV)/demo.stamp ## serve the demo: a page to try it at http://127.0.0.1:8000, the API at /docs
+	@test -d runs/demo/showcase || $(BIN)/recdistill demo
+	@$(BIN)/recdistill serve runs/demo --port 8000
 
 test: $(VENV)/dev.stamp ## all tests in parallel, with branch coverage
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n auto --dist loadscope --cov --cov-report=term:skip-covered

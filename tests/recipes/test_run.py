@@ -128,7 +128,7 @@ def test_another_temperature_asks_the_teacher_nothing(finished: tuple[Path, Repo
     run_recipe(changed, directory)
     after = done(directory)
     new = {name: len(keys - before.get(name, set())) for name, keys in after.items()}
-    assert {name for name, n in new.items() if n} == {"train/distilled", "bundle", "evaluate"}
+    assert {name for name, n in new.items() if n} == {"train/distilled", "bundle", "evaluate", "showcase"}
     assert new["train/distilled"] == 2
     assert len(list((directory / "earlier").glob("*/results.json"))) == 1  # what was there is kept
     run_recipe(load_recipe(films / "films.yaml"), directory)  # and back, for the other tests

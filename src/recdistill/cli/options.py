@@ -19,6 +19,7 @@ __all__ = [
     "RunDirectory",
     "roles",
     "run_directory",
+    "settings",
 ]
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: the YAML file of one experiment.")]
@@ -57,3 +58,16 @@ def roles(given: list[str] | None) -> dict[str, str]:
         if not (role and equals and column):
             raise ConfigError(f"{role + equals + column!r} is not of the form ROLE=COLUMN", where="--column")
     return {role: column for role, _, column in pairs}
+
+
+def settings(given: list[str] | None) -> dict[str, str]:
+    """``KEY=VALUE`` options as a mapping.
+
+    Raises:
+        ConfigError: One is of another form.
+    """
+    pairs = [text.partition("=") for text in given or ()]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise ConfigError(f"{key + equals + value!r} is not of the form KEY=VALUE", where="--set")
+    return {key: value for key, _, value in pairs}

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .options import settings
+
 __all__ = ["serve"]
 
 
@@ -24,7 +26,7 @@ def serve(
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another setting of the server, as in rate=20."),
     ] = None,
 ) -> None:
-    """Serve a run or bundle over HTTP; /openapi.json describes the API.
+    """Serve a run or bundle over HTTP: a page to try it at /, the API at /docs.
 
     Keys come from the environment: RECDISTILL_API_KEYS=NAME:KEY,NAME:KEY. Without any, whoever reaches the address may
     ask. Needs neither torch nor a teacher.
@@ -35,15 +37,5 @@ def serve(
     from ..serving.http import Settings
     from ..serving.http import serve as run
 
-    given = {"host": host, "port": port, "workers": workers, "feedback": feedback} | _settings(overrides)
+    given = {"host": host, "port": port, "workers": workers, "feedback": feedback} | settings(overrides)
     run(place, Settings(**given))
-
-
-def _settings(overrides: list[str] | None) -> dict[str, str]:
-    from ..errors import ConfigError
-
-    pairs = [text.partition("=") for text in overrides or ()]
-    for key, equals, value in pairs:
-        if not (key and equals and value):
-            raise ConfigError(f"{key + equals + value!r} is not of the form KEY=VALUE", where="--set")
-    return {key: value for key, _, value in pairs}

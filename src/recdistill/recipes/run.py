@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..data import Split
     from ..knowledge import Knowledge
     from ..models import ModelConfig, RankingModel
+    from ..models.base import Floats
     from ..reports import ReportData
     from ..training import SideTask
 
@@ -236,12 +237,15 @@ class Run:
 
     def _asked(self, spec: TrainSpec) -> dict[str, RankingModel]:
         """The fitted models that live teachers ask, by name."""
+        return {name: self.ranker(name) for teacher in spec.live for name in teacher.asks}
+
+    def ranker(self, name: str) -> RankingModel:
+        """The fitted model of a teacher, its scores log-probabilities."""
         from ..teachers.ensemble import calibrated
         from .teach import load_ranker
 
         places = {stage.name.removeprefix("teach/"): stage.path for stage in self.taught}
-        names = dict.fromkeys(name for teacher in spec.live for name in teacher.asks)
-        return {n: calibrated(n, load_ranker(self.recipe, n, places), self.split.valid) for n in names}
+        return calibrated(name, load_ranker(self.recipe, name, places), self.split.valid)
 
     def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
         """All that a training of the student depends on."""
@@ -293,9 +297,8 @@ class Run:
     @cached_property
     def best(self) -> tuple[Stage, int]:
         """The distilled student with the best validation score, and its seed."""
-        distilled = self.trainings["distilled"]
-        best = max(distilled, key=lambda stage: max(_valid(stage), default=0.0))
-        return best, self.recipe.seeds[distilled.index(best)]
+        best = self.best_of("distilled")
+        return best, self.recipe.seeds[self.trainings["distilled"].index(best)]
 
     def compressed(self, spec: CompressionSpec) -> Compressed:
         """That student made smaller; every step is a stage."""
@@ -327,7 +330,7 @@ class Run:
 
             if compressed is None:
                 write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
-                             vectors=self.recipe.bundle.vectors, card=self.card)  # fmt: skip
+                             vectors=self.recipe.bundle.vectors, card=self.card, tower=self.tower())  # fmt: skip
             else:
                 shutil.rmtree(path / "bundle", ignore_errors=True)  # of an interrupted attempt
                 compressed.outcome.write(path / OUTCOME)
@@ -335,8 +338,36 @@ class Run:
             # the place of that seed among all is no part of it: the stage is the same for other lists of seeds
             return {"seed": seed}
 
-        smaller = [] if compressed is None else [compressed.outcome.model_dump(mode="json")]
-        return self.stages("bundle", [best.key, self.recipe.bundle.model_dump(mode="json"), *smaller], work)
+        reads: list[Any] = [stage.key for stage in self._tower_teacher]
+        reads += [] if compressed is None else [compressed.outcome.model_dump(mode="json")]
+        return self.stages("bundle", [best.key, self.recipe.bundle.shaping, *reads], work)
+
+    def tower(self) -> bool | Floats:
+        """What the text tower of the bundle learns from beside the student: an encoder's embeddings, or nothing."""
+        wanted, read = self.recipe.bundle.tower, _knowledge(self._tower_teacher)
+        return wanted if isinstance(wanted, bool) else read.embeddings(wanted)[0].all()
+
+    @property
+    def _tower_teacher(self) -> list[Stage]:
+        return [self.teacher(spec) for spec in self.recipe.teachers if spec.id == self.recipe.bundle.tower]
+
+    def best_of(self, kind: str) -> Stage:
+        """The training with the best validation score among all seeds."""
+        return max(self.trainings[kind], key=lambda stage: max(_valid(stage), default=0.0))
+
+    @cached_property
+    def showcase(self) -> Stage | None:
+        """Models and lists to compare with on the page that is served; None if the recipe wants none."""
+        people = self.recipe.bundle.showcase
+
+        def work(path: Path) -> dict[str, Any]:
+            from .showcase import write_showcase
+
+            write_showcase(self, path / "showcase")
+            return {}
+
+        keys = [stage.key for stage in (self.best_of("alone"), self.best_of("distilled"), self.served, *self.taught)]
+        return self.stages("showcase", [keys, people], work) if people else None
 
     def results(self) -> Stage:
         """Everything measured on the test part, once."""
@@ -379,6 +410,20 @@ class Run:
                 shutil.copyfile(new, part)
         if not page.exists():
             write_report(ReportData.read(place), page, Outcome.beside(self.directory))
+        self._publish_showcase()
+
+    def _publish_showcase(self) -> None:
+        from ..serving.showcase import FILE
+
+        place = self.directory / "showcase"
+        if self.showcase is None:
+            shutil.rmtree(place, ignore_errors=True)
+            return
+        made = self.showcase.path / "showcase"
+        new, old = made / FILE, place / FILE
+        if not old.exists() or old.read_bytes() != new.read_bytes():
+            with atomic_directory(place) as part:
+                shutil.copytree(made, part, dirs_exist_ok=True)
 
 
 def _told(spec: Config, *later: str) -> dict[str, Any]:

@@ -382,6 +382,20 @@ class BundleSpec(Config):
     name: ClassVar[str] = "bundle"
 
     vectors: VectorForm = Field("int8", description="how numbers are stored; pq: product quantisation")
+    tower: bool | str = Field(
+        False,
+        description="a text tower, so that items can be added while it is served; an encoder's id: it teaches too",
+    )
+    showcase: int = Field(
+        6,
+        ge=0,
+        description="people of the test part for whom the served page shows the teacher's lists; 0: no showcase",
+    )
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """What the bundle itself depends on."""
+        return self.model_dump(mode="json", exclude={"showcase"} if self.tower else {"showcase", "tower"})
 
 
 class Recipe(Config):
@@ -422,6 +436,13 @@ class Recipe(Config):
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a seed is named twice", key=("seeds",))
+        if self.compression is not None and self.bundle.tower:
+            what = "a compressed bundle has no text tower"
+            raise ConfigError(what, key=("bundle", "tower"), hint="remove one of the two")
+        encoders = [teacher.id for teacher in self.teachers if not teacher.ranks]
+        if isinstance(self.bundle.tower, str) and self.bundle.tower not in encoders:
+            what = f"no encoder is called {self.bundle.tower!r}"
+            raise ConfigError(what, key=("bundle", "tower"), hint=nearest(self.bundle.tower, encoders) or "or say true")
         return self
 
     def _objectives_fit(self, ids: list[str]) -> None:

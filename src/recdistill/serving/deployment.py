@@ -5,6 +5,7 @@ A *home* is the directory beside a run or bundle in which a server keeps what ou
     deployment.json     which bundles answer now, and before; replaced in one step: a reader sees the old or the new
     releases/           bundles that updates made
     feedback.sqlite     what users did
+    items.jsonl         items that came after the bundle was made
 
 A server watches ``deployment.json``. Nothing is sent to it: whoever may write the file may change what is served.
 """
@@ -128,6 +129,17 @@ class Home:
     def events(self) -> Path:
         """Where SQLite keeps events."""
         return self.path / "feedback.sqlite"
+
+    @property
+    def arrivals(self) -> Path:
+        """Where items are that came after the bundle was made."""
+        return self.path / "items.jsonl"
+
+    @property
+    def showcase(self) -> Path | None:
+        """Other models of the run, to compare with; None if it left none."""
+        place = self.path.parent / "showcase"
+        return place if place.exists() else None
 
     def current(self) -> Deployment:
         """What is to be served now.

@@ -166,11 +166,8 @@ def test_every_answer_has_the_documented_form(start: Start) -> None:
                 schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
                 for example in api["components"]["schemas"][schema]["examples"]:
                     got = post(url, path.replace("{model}", "recommend"), example)
-                    assert got.status in (200, 404), (
-                        path,
-                        example,
-                        got.text,
-                    )  # items of the examples need not be there
+                    # items of the examples need not be there, nor a text tower
+                    assert got.status in (200, 404, 409 if path == "/v1/items" else 200), (path, example, got.text)
             else:
                 place = path.replace("{model}", "recommend").replace("{item}", "i1")
                 assert ask(url, "GET", place).status == 200, path

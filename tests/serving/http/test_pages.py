@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from recdistill.serving.http.pages import ASSETS
 from tests.browser import opened
 from tests.serving.http.ask import ask
@@ -29,3 +32,84 @@ def test_a_question_can_be_asked_in_the_documentation(start: Start) -> None:
         answer.wait_for()
         assert "200" in answer.inner_text()
         assert '"variant": "main"' in answer.inner_text()
+
+
+def columns(page: Any) -> list[str]:
+    page.wait_for_selector("#lists[aria-busy=false] article")
+    return [str(name) for name in page.locator("#lists h3").all_inner_texts()]
+
+
+def test_models_stand_side_by_side_and_the_page_says_why_they_differ(shown: str) -> None:
+    with opened(shown) as page:
+        assert columns(page) == ["student alone", "student distilled", "served (main)"]
+        page.get_by_role("button", name="Person 1").click()
+        page.get_by_role("heading", name="large").wait_for()
+        assert columns(page)[-1] == "large"
+        assert page.locator("#chips li").all_inner_texts() == ["Item 1\n×", "Item 2\n×", "Item 3\n×"]
+        assert page.locator("#lists article").nth(1).locator("li").count() == 10
+        numbers = page.locator("#lists .numbers").all_inner_texts()
+        assert [re.findall(r"float32|int8", text)[0] for text in numbers[:3]] == ["float32", "float32", "int8"]
+        assert all(re.search(r"[kM]B · [\d.]+ ms", text) for text in numbers[:3])
+        why = page.locator("#why").inner_text()
+        assert "Of the teacher's 10 items" in why
+        assert "What came next was Item 4" in why
+        assert "further into the catalogue" in why or "as popular as each other" in why
+        assert "served (main) (int8" in why
+        title = page.locator("#lists article").first.locator("li button").first.inner_text()
+        page.locator("#lists article").first.locator("li button").first.click()
+        page.get_by_label(f"Remove {title}").wait_for()
+        assert "large" not in columns(page)  # nobody asked the teacher about this history
+        page.get_by_role("button", name="Clear").click()
+        page.get_by_text("Without a history everybody gets what is popular").wait_for()
+
+
+def test_the_page_works_by_keyboard_on_a_phone(shown: str) -> None:
+    with opened(shown, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True) as page:
+        columns(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "search"
+        page.keyboard.type("item 12")
+        page.get_by_role("option", name="Item 12", exact=True).wait_for()
+        page.keyboard.press("Enter")
+        page.get_by_label("Remove Item 12", exact=True).wait_for()
+        page.keyboard.type("topic 3")
+        page.get_by_role("option").first.wait_for()
+        second = page.get_by_role("option").nth(1).inner_text()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.get_by_label(f"Remove {second}", exact=True).wait_for()
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Remove Item 12"
+        page.keyboard.press("Enter")
+        assert page.locator("#chips li").count() == 0
+        assert page.evaluate("document.activeElement.id") == "search"
+
+
+def test_a_new_item_is_added_by_its_text_and_recommended(shown: str) -> None:
+    with opened(shown) as page:
+        columns(page)
+        page.get_by_label("Title", exact=True).fill("Brand new")
+        page.get_by_label("Text", exact=True).fill("item number about topic 2")
+        page.get_by_role("button", name="Add it").click()
+        page.get_by_text("Brand new is there now").wait_for()
+        page.get_by_role("button", name="Recommend to somebody who likes these").click()
+        page.get_by_text("like", exact=False).first.wait_for()
+        assert page.locator("#chips li").count() == 3
+        page.get_by_label("Add an item").fill("brand new")
+        page.get_by_role("option", name="Brand new").click()
+        page.get_by_label("Remove Brand new").wait_for()
+        page.locator("summary").click()
+        assert '"title"' in page.locator("#card").inner_text() or '"bundle"' in page.locator("#card").inner_text()
+        page.locator("#live dd").first.wait_for()
+        assert "requests" in page.locator("#live").inner_text()
+
+
+def test_a_key_is_asked_for(start: Start) -> None:
+    url = start({"shop": KEY})
+    with opened(url, expected="401") as page:
+        page.get_by_label("This server wants a key").fill(KEY)
+        page.get_by_role("button", name="Use it").click()
+        assert columns(page) == ["served (main)"]
+        assert not page.locator("#new").is_visible()

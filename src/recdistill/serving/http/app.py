@@ -23,7 +23,7 @@ from . import infer, schemas
 from .gate import Gate, Quick
 from .live import Live
 from .meters import Meters
-from .pages import add_documentation
+from .pages import add_documentation, add_page
 from .problems import said
 from .service import Service
 from .settings import Keys, Settings
@@ -64,9 +64,10 @@ def create_app(home: Home, settings: Settings | None = None, keys: Keys | None =
         RecdistillError: There is no bundle that can be served, or a key is no key.
     """
     settings, meters = settings or Settings(), Meters()
-    live = Live(home, meters)
+    live = Live(home, meters, settings.new_items)
     events = Writer(lambda: open_store(settings.feedback, home.events))
-    service = Service(live, events, meters, settings.micro_batch)
+    more: dict[str, Any] = {"showcase": home.showcase, "new_items": settings.new_items > 0}
+    service = Service(live, events, meters, settings.micro_batch, **more)
     quick = _quick(service)
     keys = Keys.from_environment() if keys is None else keys
     app = _fastapi(service, settings, quick, with_key=bool(keys))
@@ -103,6 +104,7 @@ def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick], *
     _state(app, service)
     _protocol(app, service)
     add_documentation(app)
+    add_page(app)
     return app
 
 
@@ -135,6 +137,8 @@ def _quick(service: Service) -> dict[str, Quick]:
             "search": Quick(schemas.Search, one, service.search, "Items by words of their title or categories"),
             "search/batch": Quick(schemas.SearchMany, many, service.search_many, "By each of many texts"),
             "feedback": Quick(schemas.Events, schemas.Stored, service.store, "Store what users did, each event once"),
+            "items": Quick(schemas.NewItems, schemas.Added, service.add, "Take in items that nobody has seen yet"),
+            "compare": Quick(schemas.Compare, schemas.Comparison, service.compare, "Models of the run side by side"),
             "items/batch": Quick(schemas.Ids, schemas.Items, service.items, "What is known about many items"),
         }.items()
     }
@@ -161,6 +165,16 @@ def _state(app: FastAPI, service: Service) -> None:
     @app.get("/v1/card", response_model=schemas.Card, tags=["v1"], summary="What is served", operation_id="card")
     async def card() -> Response:
         return _json(service.card())
+
+    @app.get(
+        "/v1/compare",
+        response_model=schemas.Shown,
+        tags=["v1"],
+        summary="What there is to compare",
+        operation_id="shown",
+    )
+    async def shown() -> Response:
+        return _json(await asyncio.to_thread(service.shown))
 
     @app.get(
         "/v1/report", response_model=schemas.Report, tags=["v1"], summary="Variants side by side", operation_id="report"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import RecdistillError
+from ..arrivals import Arrival, Arrivals
 from ..bundle import Bundle
 from ..deployment import Deployment, Home, Variant
 
@@ -56,6 +57,7 @@ class Live:
     Args:
         home: What to serve.
         meters: Count the changes.
+        new_items: How many items may be added.
 
     Attributes:
         now: What is served.
@@ -65,8 +67,9 @@ class Live:
         RecdistillError: There is nothing that could be served.
     """
 
-    def __init__(self, home: Home, meters: Meters) -> None:
+    def __init__(self, home: Home, meters: Meters, new_items: int = 0) -> None:
         self._home, self._meters = home, meters
+        self._arrivals, self._arrived = Arrivals(home.arrivals, new_items), home.identity(home.arrivals)
         self._stamp = home.stamp()
         self._identities: dict[Path, tuple[object, Bundle]] = {}
         self.refused = ""
@@ -79,8 +82,26 @@ class Live:
             await asyncio.sleep(every)
             await asyncio.to_thread(self.look)
 
+    def add(self, new: Arrival) -> Bundle:
+        """Let the first variant recommend a new item at once, the others and other workers soon.
+
+        Returns:
+            The bundle that has it now.
+
+        Raises:
+            RecdistillError: It cannot be taken in; see :meth:`Arrivals.add`.
+        """
+        bundle = self.now.main
+        self._arrivals.add(new, bundle)
+        return bundle
+
     def look(self) -> bool:
         """Serve the deployment that is to be served, if it is another one; whether it was."""
+        arrived = self._home.identity(self._home.arrivals)
+        if arrived != self._arrived:
+            for bundle in self.now.bundles.values():
+                self._arrivals.take_in(bundle)
+            self._arrived = arrived
         stamp = self._home.stamp()
         if stamp == self._stamp:
             return False
@@ -106,13 +127,18 @@ class Live:
             path = variant.bundle.resolve()
             identity = self._home.identity(path)
             known = self._identities.get(path)
-            found[path] = known if known is not None and known[0] == identity else (identity, _warm(Bundle.open(path)))
+            found[path] = known if known is not None and known[0] == identity else (identity, self._ready(path))
         self._identities = found
         return Serving(deployment, {v.name: found[v.bundle.resolve()][1] for v in deployment.variants})
 
+    def _ready(self, path: Path) -> Bundle:
+        """A bundle that has been asked once, so that no user waits for what is made at the first question."""
+        bundle = Bundle.open(path)
+        self._arrivals.take_in(bundle)
+        return _warm(bundle)
+
 
 def _warm(bundle: Bundle) -> Bundle:
-    """Ask once, so that no user waits for what is made at the first question."""
     for history in (np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)):
         bundle.recommend_indices(history)
     return bundle

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 from fastapi import FastAPI, Response
@@ -9,13 +12,33 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from ...registry import need
 
-__all__ = ["ASSETS", "add_documentation"]
+__all__ = ["ASSETS", "add_documentation", "add_page"]
 
 ASSETS = {"/docs/swagger-ui-bundle.js": "text/javascript", "/docs/swagger-ui.css": "text/css"}
 """Files of the page that documents the API, with their types."""
-_OWN_ONLY = "default-src 'none'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+_OWN_ONLY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; "
+)
 _SWAGGER = _OWN_ONLY + "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+_PAGE = Path(__file__).parent.parent / "page" / "index.html"
 _KEPT = {"cache-control": "max-age=3600"}
+
+
+def add_page(app: FastAPI) -> None:
+    """Let ``/`` show the page to try what is served; its own script and style are all that a browser may run."""
+    text = _PAGE.read_text(encoding="utf-8")
+    policy = f"{_OWN_ONLY}script-src {_hashed(text, 'script')}; style-src {_hashed(text, 'style')}"
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return Response(text, media_type="text/html", headers={"content-security-policy": policy})
+
+
+def _hashed(text: str, tag: str) -> str:
+    """What a content security policy calls the only inline script or style of a page."""
+    (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"
 
 
 def add_documentation(app: FastAPI) -> None:

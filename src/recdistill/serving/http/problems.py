@@ -41,7 +41,8 @@ def said(error: Exception, request: str) -> Said:
         return Said(503, "the event store does not answer just now; try again", {"retry-after": "5"})
     if isinstance(error, RecdistillError):
         status = 409 if isinstance(error, BundleError) else 422 if isinstance(error, ConfigError) else 400
-        return Said(status, str(error), {})
+        # not where: places on our disk are nobody's business
+        return Said(status, error.what if error.hint is None else f"{error.what}; {error.hint}", {})
     log.error("a request failed", exc_info=error, extra={"fields": {"request": request}})
     return Said(500, "something went wrong here; the log says more under this request's id", {})
 

@@ -7,14 +7,19 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 __all__ = [
+    "Added",
     "Answer",
     "Answers",
     "Card",
+    "Compare",
+    "Comparison",
     "Event",
     "Events",
     "Ids",
     "Item",
     "Items",
+    "NewItem",
+    "NewItems",
     "Popular",
     "Problem",
     "Recommend",
@@ -23,6 +28,7 @@ __all__ = [
     "Report",
     "Search",
     "SearchMany",
+    "Shown",
     "Similar",
     "SimilarMany",
     "Stored",
@@ -167,6 +173,32 @@ class Ids(_In):
     items: Annotated[list[Id], Field(min_length=1, max_length=BATCH)]
 
 
+class NewItem(_In):
+    """An item that nobody has seen yet."""
+
+    item: Id
+    text: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    title: Annotated[str, StringConstraints(max_length=256)] = Field("", description="default: the id")
+    categories: Annotated[list[Id], Field(max_length=100)] = []
+
+
+class NewItems(_In):
+    """Items to take in; all of them, or those before the first that cannot be."""
+
+    model_config = _example({"items": [{"item": "new-1", "title": "A film", "text": "A comedy about two robbers."}]})
+
+    items: Annotated[list[NewItem], Field(min_length=1, max_length=100)]
+
+
+class Compare(_In):
+    """A history that every model of the run is asked for."""
+
+    model_config = _example({"history": ["1", "50"], "n": 5})
+
+    history: Annotated[list[Id], Field(max_length=200)] = Field([], description="item ids, oldest first")
+    n: Annotated[int, Field(ge=1, le=50, description="items, at most")] = 10
+
+
 class _Out(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -224,6 +256,28 @@ class Card(_Out):
     variants: list[dict[str, Any]]
     refused: str = Field(description="why the newest deployment is not served; empty if it is")
     card: dict[str, Any] = Field(description="model card of the first variant")
+
+
+class Added(_Out):
+    """The items that were taken in, each with those most like it."""
+
+    items: list[dict[str, Any]]
+
+
+class Comparison(_Out):
+    """A list of each model, and why they differ."""
+
+    lists: list[dict[str, Any]]
+    teacher: dict[str, Any] | None = Field(description="its stored list, if there is one for this history")
+    why: list[str]
+
+
+class Shown(_Out):
+    """What there is to compare."""
+
+    examples: list[dict[str, Any]] = Field(description="histories that the teacher's lists are stored for")
+    teacher: str | None
+    new_items: bool = Field(description="whether items can be added")
 
 
 class Report(_Out):

@@ -9,18 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from starlette.exceptions import HTTPException
 
-from ...errors import StoreError
+from ...errors import BundleError, DataError, RunError, StoreError
+from ..arrivals import Arrival
 from ..bundle import Asked, Bundle, Recommendation
 from ..deployment import Variant
 from ..diversity import Diversity
 from ..feedback import Event, EventStore, Writer
 from ..filters import Filter, parse_filter
+from ..showcase import Showcase
 from . import schemas
 from .batching import Batcher
 from .live import Live, Serving
@@ -37,6 +40,8 @@ Plain = dict[str, Any]
 _REMEMBERED = 200
 """Newest events of a user that make their history."""
 _COMPARED = 10
+_NEAR = 5
+"""Items that are named beside a new one."""
 
 
 class Service:
@@ -47,10 +52,21 @@ class Service:
         events: Where feedback goes.
         meters: Count.
         micro_batch: Questions that are scored together, at most.
+        showcase: Directory of models to compare with.
+        new_items: Whether items may be added.
     """
 
-    def __init__(self, live: Live, events: Writer, meters: Meters, micro_batch: int = 32) -> None:
+    def __init__(
+        self,
+        live: Live,
+        events: Writer,
+        meters: Meters,
+        micro_batch: int = 32,
+        showcase: Path | None = None,
+        new_items: bool = False,
+    ) -> None:
         self.live, self.events, self.meters = live, events, meters
+        self._showcase, self._new_items = Showcase(showcase), new_items
         self._batcher: Batcher[tuple[Serving, schemas.Recommend], Plain] = Batcher(
             self._recommend_together, micro_batch, meters.batch.observe
         )
@@ -188,6 +204,41 @@ class Service:
             raise HTTPException(404, f"item {item!r:.300} is not in the catalogue")
         return _described(bundle, place)
 
+    async def add(self, question: schemas.NewItems) -> Plain:
+        """Take in items that nobody has seen yet; 409 if that cannot be."""
+        if not self._new_items:
+            raise HTTPException(409, "this server takes in no new items")
+
+        def work() -> list[Plain]:
+            return [self._added(new) for new in question.items]
+
+        return {"items": await asyncio.to_thread(work)}
+
+    def _added(self, new: schemas.NewItem) -> Plain:
+        try:
+            bundle = self.live.add(Arrival(new.item, new.text, new.title, tuple(new.categories)))
+        except (BundleError, DataError, RunError) as error:
+            raise HTTPException(409, error.what) from None
+        near = bundle.similar(new.item, _NEAR)
+        return {"item": new.item, "title": new.title or new.item, "near": [_plain(row) for row in near]}
+
+    async def compare(self, question: schemas.Compare) -> Plain:
+        """Lists of all models of the run for one history, computed in a thread."""
+        serving = self.live.now
+        name = serving.deployment.variants[0].name
+        return await asyncio.to_thread(
+            self._showcase.compare, serving.main, f"served ({name})", question.history, question.n
+        )
+
+    def shown(self) -> Plain:
+        """What there is to compare."""
+        main = self.live.now.main
+        return {
+            "examples": self._showcase.examples(main),
+            "teacher": self._showcase.teacher,
+            "new_items": self._new_items and main.tower is not None,
+        }
+
     def card(self) -> Plain:
         """What is served."""
         now = self.live.now
@@ -261,9 +312,13 @@ def _varied(wanted: schemas.Varied | None) -> Diversity | None:
 
 def _listed(serving: Serving, found: Sequence[Recommendation]) -> Plain:
     """An answer of the first variant."""
-    rows = [{"item": row.item, "title": row.title, "score": row.score} for row in found]
+    rows = [_plain(row) for row in found]
     name, bundle = serving.deployment.variants[0].name, serving.main.fingerprint
     return {"items": rows, "variant": name, "bundle": bundle, "unknown": []}
+
+
+def _plain(row: Recommendation) -> Plain:
+    return {"item": row.item, "title": row.title, "score": row.score}
 
 
 def _answer(bundle: Bundle, items: Indices, scores: Floats, variant: str, unknown: list[str]) -> Plain:

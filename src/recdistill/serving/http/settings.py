@@ -42,6 +42,7 @@ class Settings(Config):
     drain: int = Field(20, ge=0, description="seconds that running requests get when the server is told to stop")
     rate: float = Field(0.0, ge=0, description="requests per second of one key or address and worker; 0: no limit")
     burst: int = Field(50, ge=1, description="requests that may come at once before the rate counts")
+    new_items: int = Field(1_000, ge=0, description="items that may be added to a bundle with a text tower; 0: none")
     watch: float = Field(0.5, gt=0, description="seconds between two looks at the deployment")
     log: Literal["all", "errors", "none"] = Field("all", description="requests that get a line in the log")
 

@@ -1,0 +1,89 @@
+"""Items that come while a bundle is served, and models side by side, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from recdistill.serving.deployment import Home
+from tests.serving.http.ask import ask, post
+from tests.serving.http.conftest import Start, running
+
+
+def new(item: str, text: str = "item number about topic 2") -> dict[str, object]:
+    return {"items": [{"item": item, "text": text, "title": f"Title of {item}", "categories": ["topic 2"]}]}
+
+
+def test_a_new_item_can_be_recommended_at_once(shown: str) -> None:
+    got = post(shown, "/v1/items", new("n1"))
+    assert got.status == 200
+    (added,) = got.json["items"]
+    assert (added["item"], added["title"], len(added["near"])) == ("n1", "Title of n1", 5)
+    assert ask(shown, "GET", "/v1/items/n1").json["categories"] == ["topic 2"]
+    listed = post(shown, "/v1/recommend", {"history": [row["item"] for row in added["near"]], "n": 1000}).json
+    assert "n1" in [row["item"] for row in listed["items"]]
+    served = post(shown, "/v1/compare", {"history": ["i1"], "n": 50}).json["lists"][-1]
+    assert all(row["new"] == (row["item"] == "n1") for row in served["items"])
+    for refused, status in ((new("n1"), 409), (new("n2", "unheard of"), 409), (new(""), 422)):
+        assert post(shown, "/v1/items", refused).status == status
+    assert [post(shown, "/v1/items", new(f"m{at}")).status for at in range(3)] == [200, 200, 409]
+    assert "as many as there may be" in post(shown, "/v1/items", new("last")).json["error"]
+
+
+def test_other_servers_restarts_and_later_bundles_have_it_too(run_with_showcase: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_with_showcase, tmp_path / "run")
+    home = Home.of(tmp_path / "run")
+    with running(home) as first, running(home) as second:
+        assert post(first, "/v1/items", new("n1")).status == 200
+        end = time.monotonic() + 60
+        while ask(second, "GET", "/v1/items/n1").status != 200:
+            assert time.monotonic() < end
+        assert post(second, "/v1/items", new("n1")).status == 409
+        assert post(second, "/v1/items", new("n2")).status == 200
+    with home.arrivals.open("a") as file:
+        file.write('{"item": "half of')  # killed while it wrote
+    with running(home) as url:
+        assert {ask(url, "GET", f"/v1/items/{item}").status for item in ("n1", "n2")} == {200}
+        shutil.copytree(home.bundle, tmp_path / "later")
+        home.publish([home.current().variants[0].__class__("main", tmp_path / "later")])
+        while ask(url, "GET", "/v1/card").json["deployment"] != 1:
+            assert time.monotonic() < end + 60
+        assert ask(url, "GET", "/v1/items/n2").status == 200
+        assert post(url, "/v1/items", new("n3")).status == 200
+    assert [json.loads(line)["item"] for line in home.arrivals.read_text().splitlines() if line.endswith("}")] == [
+        "n1", "n2", "n3",
+    ]  # fmt: skip
+
+
+def test_a_bundle_without_a_tower_takes_none_in(start: Start) -> None:
+    url = start()
+    got = post(url, "/v1/items", new("n1"))
+    assert (got.status, "text tower" in got.json["error"]) == (409, True)
+    assert ask(url, "GET", "/v1/compare").json == {"examples": [], "teacher": None, "new_items": False}
+    off = start(new_items=0)
+    assert "takes in no new items" in post(off, "/v1/items", new("n1")).json["error"]
+
+
+def test_comparison(shown: str) -> None:
+    told = ask(shown, "GET", "/v1/compare").json
+    assert (told["teacher"], told["new_items"]) == ("large", True)
+    assert told["examples"][0]["history"][0] == {"item": "i1", "title": "Item 1"}
+    got = post(shown, "/v1/compare", {"history": ["i1", "i2", "i3"], "n": 5}).json
+    assert [one["name"] for one in got["lists"]] == ["student alone", "student distilled", "served (main)"]
+    assert got["teacher"]["name"] == "large"
+    assert [row["item"] for row in got["teacher"]["items"]] == ["i4", "i5", "i6", "i7", "i8"]
+    row = got["teacher"]["items"][0]
+    assert (row["next"], row["taught"], row["like"]) == (True, True, None)
+    for one in got["lists"]:
+        asked = post(shown, "/v1/recommend", {"history": ["i1", "i2", "i3"], "n": 5}).json["items"]
+        if one["name"] == "served (main)":
+            assert [row["item"] for row in one["items"]] == [row["item"] for row in asked]
+        for row in one["items"]:
+            assert row["like"] in ("Item 1", "Item 2", "Item 3")
+            assert set(row["elsewhere"]) == {other["name"] for other in got["lists"]} - {one["name"]}
+            assert all(place >= 1 for place in row["elsewhere"].values())
+    nobody = post(shown, "/v1/compare", {"history": ["unknown"], "n": 3}).json
+    assert nobody["teacher"] is None
+    assert nobody["lists"][0]["items"][0]["like"] is None
