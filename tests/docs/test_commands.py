@@ -29,6 +29,7 @@ PAGES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", *SITE)
 SERVER = "http://127.0.0.1:8000"
 """Where the pages' examples ask a server."""
 SMALL = {"run": ["seeds=[0]", "teachers.1.training={epochs: 1}"], "demo": ["data.cleaning.min_item_events=100"]}
+PYTHON = ("README.md", *(f"docs/{name}.md" for name in ("compression", "quickstart", "serving", "strategies")))
 STUDENTS = ["evaluate.baselines=[popularity]"]
 STUDENTS += [f"student.{kind}.training={{epochs: 1}}" for kind in ("alone", "distilled")]
 """What makes a documented command short enough for a test; everything else about it stays."""
@@ -115,7 +116,7 @@ def test_commands(page: str) -> None:
             assert command == "source .venv/bin/activate", f"{page}: nobody tests {command!r}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/serving.md", "docs/strategies.md"])
+@pytest.mark.parametrize("page", PYTHON)
 def test_python(page: str, tmp_path: Path) -> None:
     names: dict[str, object] = {}
     if not Path("runs/demo/bundle").exists():  # made by the pages' commands, if those were tested before

@@ -28,4 +28,4 @@ def default_steps(model: RankingModel) -> list[Step]:
     if not isinstance(model, NeuralModel):
         return [Int8(), PruneNeighbours(), Int4(), Deflate()]
     structure: list[Step] = [PruneFeedForward()] if isinstance(model, SASRecModel) else []
-    return [Int8(), LowRank(), *structure, PQ(), Deflate()]
+    return [Int8(), LowRank(), *structure, Int4(), PQ(), Deflate()]
