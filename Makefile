@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check docs bench clean
+.PHONY: help demo serve test check docs screenshot bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ docs: $(VENV)/dev.stamp ## write the generated pages and build the site into sit
 	@$(BIN)/python docs/generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs are in site/index.html"
+
+screenshot: $(VENV)/dev.stamp ## a picture of the served page for the docs; needs Chromium and the demo's run
+	@$(BIN)/python docs/screenshot.py runs/demo docs/assets/page.png
 
 bench: $(patsubst benchmarks/bench_%.py,bench-%,$(sort $(wildcard benchmarks/bench_*.py))) ## every benchmark
 

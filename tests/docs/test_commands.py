@@ -85,6 +85,12 @@ def make(target: str) -> None:
         recdistill(["demo"])
 
 
+def demo_is_there() -> None:
+    """Made by the pages' commands, if those were tested before."""
+    if not Path("runs/demo/bundle").exists():
+        recdistill(["demo"])
+
+
 def pip(arguments: list[str]) -> None:
     """An installation is not repeated; its extras must exist."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -104,7 +110,10 @@ def write_files(page: str) -> list[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 def test_commands(page: str) -> None:
     short = write_files(page)
-    for command in commands(page):
+    shown = commands(page)
+    if any("runs/demo" in command for command in shown) and "make demo" not in shown:
+        demo_is_there()
+    for command in shown:
         program, *arguments = shlex.split(command)
         if program == "recdistill":
             recdistill(arguments, short)
@@ -119,8 +128,7 @@ def test_commands(page: str) -> None:
 @pytest.mark.parametrize("page", PYTHON)
 def test_python(page: str, tmp_path: Path) -> None:
     names: dict[str, object] = {}
-    if not Path("runs/demo/bundle").exists():  # made by the pages' commands, if those were tested before
-        recdistill(["demo"])
+    demo_is_there()
     code = blocks(page, "python")
     with ExitStack() as stack:
         if any(SERVER in block for block in code):

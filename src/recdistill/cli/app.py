@@ -28,6 +28,7 @@ COMMANDS = {
     "recommend": "Use",
     "serve": "Serve",
     "deploy": "Serve",
+    "update": "Serve",
     "components": "Use",
     "prompts": "Use",
 }

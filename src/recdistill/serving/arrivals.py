@@ -72,7 +72,9 @@ class Arrivals:
 
     def take_in(self, bundle: Bundle) -> None:
         """Let a bundle take in all that it does not know; one without a text tower takes none."""
-        self._take_in(self._read(), bundle)
+        if self._path.exists():
+            with self._locked():
+                self._take_in(self._read(), bundle)
 
     def _take_in(self, arrivals: list[Arrival], bundle: Bundle) -> None:
         if bundle.tower is None or not arrivals:

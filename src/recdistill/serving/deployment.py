@@ -152,6 +152,12 @@ class Home:
             return Deployment(0, (Variant("main", self.bundle),))
         return self._parsed(body["now"])
 
+    def bundles(self) -> set[Path]:
+        """Every bundle that is served or can be gone back to, resolved."""
+        body = self._read()
+        known = [self.current(), *map(self._parsed, body["before"] if body else ())]
+        return {variant.bundle.resolve() for deployment in known for variant in deployment.variants}
+
     def stamp(self) -> tuple[Any, ...]:
         """Changes whenever something else is to be served; reads no file."""
         return self.identity(self.path / _FILE), self.identity(self.bundle)

@@ -87,3 +87,11 @@ def test_comparison(shown: str) -> None:
     nobody = post(shown, "/v1/compare", {"history": ["unknown"], "n": 3}).json
     assert nobody["teacher"] is None
     assert nobody["lists"][0]["items"][0]["like"] is None
+
+
+def test_a_broken_showcase_is_no_reason_not_to_serve(run_with_showcase: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_with_showcase, tmp_path / "run")
+    (tmp_path / "run" / "showcase" / "showcase.json").write_text('{"version": 99}')
+    with running(Home.of(tmp_path / "run")) as url:
+        assert ask(url, "GET", "/v1/compare").json["examples"] == []
+        assert len(post(url, "/v1/compare", {"history": ["i1"]}).json["lists"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from ... import __version__
 from ...errors import RecdistillError
 from ..deployment import Home
 from ..feedback import Writer, open_store
+from ..showcase import Showcase
 from . import infer, schemas
 from .gate import Gate, Quick
 from .live import Live
@@ -29,6 +31,8 @@ from .service import Service
 from .settings import Keys, Settings
 
 __all__ = ["create_app"]
+
+log = logging.getLogger("recdistill.server")
 
 _NOTED = 5.0
 """Seconds after which the numbers of answers are written down."""
@@ -66,12 +70,20 @@ def create_app(home: Home, settings: Settings | None = None, keys: Keys | None =
     settings, meters = settings or Settings(), Meters()
     live = Live(home, meters, settings.new_items)
     events = Writer(lambda: open_store(settings.feedback, home.events))
-    more: dict[str, Any] = {"showcase": home.showcase, "new_items": settings.new_items > 0}
-    service = Service(live, events, meters, settings.micro_batch, **more)
+    service = Service(live, events, meters, settings.micro_batch, _showcase(home), new_items=settings.new_items > 0)
     quick = _quick(service)
     keys = Keys.from_environment() if keys is None else keys
     app = _fastapi(service, settings, quick, with_key=bool(keys))
     return Gate(app, quick, _namer(app), settings, keys, meters)
+
+
+def _showcase(home: Home) -> Showcase:
+    """The models to compare with; what is wrong with them is no reason not to serve."""
+    try:
+        return Showcase(home.showcase)
+    except RecdistillError as error:
+        log.warning("nothing to compare with", extra={"fields": {"reason": str(error)}})
+        return Showcase(None)
 
 
 def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick], *, with_key: bool) -> FastAPI:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ class Service:
         events: Where feedback goes.
         meters: Count.
         micro_batch: Questions that are scored together, at most.
-        showcase: Directory of models to compare with.
+        showcase: Models to compare with.
         new_items: Whether items may be added.
     """
 
@@ -62,11 +61,12 @@ class Service:
         events: Writer,
         meters: Meters,
         micro_batch: int = 32,
-        showcase: Path | None = None,
+        showcase: Showcase | None = None,
+        *,
         new_items: bool = False,
     ) -> None:
         self.live, self.events, self.meters = live, events, meters
-        self._showcase, self._new_items = Showcase(showcase), new_items
+        self._showcase, self._new_items = showcase or Showcase(None), new_items
         self._batcher: Batcher[tuple[Serving, schemas.Recommend], Plain] = Batcher(
             self._recommend_together, micro_batch, meters.batch.observe
         )

@@ -1,0 +1,189 @@
+"""From events to a bundle that is served, or to a reason why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from recdistill.cli.app import app
+from recdistill.errors import RunError
+from recdistill.recipes import load_recipe, run_recipe
+from recdistill.recipes.run import Run
+from recdistill.recipes.update import Updating, update
+from recdistill.serving import Bundle
+from recdistill.serving.deployment import Home
+from recdistill.serving.feedback import Event, open_store
+
+RECIPE = """\
+title: films
+data: {log: ratings.csv, items: movies.csv}
+teachers:
+  - {id: linear, type: recommender, model: {type: slist, l2: 10}, k: 10}
+student:
+  model: {type: sasrec, dim: 8, blocks: 1, max_length: 8}
+  alone: {objectives: [cross-entropy], training: {epochs: 1}}
+  distilled:
+    objectives: [{type: soft-labels, temperature: 1.0}]
+    training: {epochs: 2, lr: 0.02, batch: 64}
+evaluate: {baselines: [popularity], examples: 1}
+bundle: {tower: true, showcase: 2}
+"""
+GENTLE = Updating(min_events=20, epochs=2)
+EAGER = Updating(min_events=20, epochs=30, lr_scale=1.0, max_drop=0.99, task=1.0)
+
+
+@pytest.fixture(scope="module")
+def made(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (films / "update.yaml").write_text(RECIPE, encoding="utf-8")
+    directory = tmp_path_factory.mktemp("update") / "films"
+    run_recipe(load_recipe(films / "update.yaml"), directory)
+    return directory
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path, films: Path) -> Path:
+    shutil.copytree(made, tmp_path / "run")
+    mark = tmp_path / "run" / "recipe.json"
+    body = json.loads(mark.read_text())
+    mark.write_text(json.dumps(body | {"base": os.path.relpath(films, tmp_path / "run")}))
+    return tmp_path / "run"
+
+
+def send(run: Path, histories: dict[str, list[str]], begin: int = 0) -> None:
+    home = Home.of(run)
+    home.path.mkdir(exist_ok=True)
+    store = open_store(None, home.events)
+    rows = [(user, item) for user, items in histories.items() for item in items]
+    store.add([Event(f"e{begin + n}", *row, "click", 1.6e9 + begin + n) for n, row in enumerate(rows)])
+    store.close()
+
+
+def fashion(run: Path, n: int = 20) -> dict[str, list[str]]:
+    """Four items follow each other in a ring, from anywhere: easy to learn, and not known before."""
+    items = list(Bundle.open(run / "bundle").items.ids[-4:])
+    return {f"stranger {at}": items[at % 4 :] + items[: at % 4] for at in range(n)}
+
+
+def liked(run: Path, n: int = 20) -> dict[str, list[str]]:
+    """What the served bundle would have recommended itself."""
+    bundle = Bundle.open(run / "bundle")
+    first = list(bundle.items.ids[:n])
+    return {f"fan {item}": [item, bundle.recommend([item], 1)[0].item] for item in first}
+
+
+def tried(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "serving" / "updates.jsonl").read_text().splitlines()]
+
+
+def test_new_events_are_learned_and_served(run: Path) -> None:
+    send(run, fashion(run))
+    found = update(run, EAGER)
+    assert found.outcome == "published", found.reason
+    assert found.new_events == 80
+    verdict = found.verdict
+    assert verdict is not None
+    assert verdict.fresh_after > verdict.fresh_before
+    assert found.drift["items"]["moved"]
+    home = Home.of(run)
+    now = home.current()
+    assert (now.number, now.variants[0].name) == (1, "main")
+    assert (
+        now.variants[0].bundle.resolve() == found.bundle.resolve() == (home.path / "releases/000001/bundle").resolve()
+    )
+    bundle = Bundle.open(found.bundle)
+    assert bundle.tower is not None
+    assert bundle.card["update"] == {"events": 80, "until": 80}
+    *before, last = fashion(run, 1)["stranger 0"]
+    assert last in [one.item for one in bundle.recommend(before, 3)]
+    assert bundle.popularity[-1] == Bundle.open(run / "bundle").popularity[-1] + 20
+    assert not (home.path / "updating").exists()
+    again = update(run, EAGER)  # nothing is learned twice
+    assert (again.outcome, again.new_events) == ("waits", 0)
+    send(run, {f"late {at}": values for at, values in enumerate(fashion(run, 10).values())}, begin=80)
+    third = update(run, EAGER)
+    assert third.new_events == 40
+    assert third.outcome in ("published", "refused")
+    assert [line["outcome"] for line in tried(run)] == ["published", "waits", third.outcome]
+    home.roll_back()
+    if third.outcome == "refused":
+        assert home.current().variants[0].bundle.resolve() == (run / "bundle").resolve()
+        assert update(run, Updating(min_events=1000)).new_events == 120  # what was undone can be learned again
+
+
+def test_a_gate_that_fails_leaves_everything_as_it_was(run: Path) -> None:
+    send(run, liked(run))
+    before = Home.of(run).current()
+    found = update(run, GENTLE.replace(min_gain=1e9))
+    assert found.outcome == "refused"
+    assert "learns nothing" in found.reason
+    assert Home.of(run).current() == before
+    assert not (run / "serving" / "releases").exists()
+    assert tried(run)[0]["reason"] == found.reason
+    assert tried(run)[0]["gate"]["fresh_before"] > 0
+    asked = CliRunner().invoke(app, ["update", str(run), "-s", "min_events=20", "-s", "min_gain=1000000000.0"])
+    assert asked.exit_code == 1
+    assert "refused: it learns nothing" in asked.stdout
+    assert update(run, Updating(min_events=10_000)).new_events == 40  # taken up by the next
+
+
+def test_the_command_waits_for_enough_events(run: Path) -> None:
+    asked = CliRunner().invoke(app, ["update", str(run), "--json"])
+    assert asked.exit_code == 0, asked.output
+    told = json.loads(asked.stdout)
+    assert told["outcome"] == "waits"
+    assert told["reason"] == "0 new events, 100 are waited for"
+    wrong = CliRunner().invoke(app, ["update", str(run), "-s", "replays=3"])
+    assert wrong.exit_code == 2
+    assert "did you mean 'replay'" in wrong.stderr
+
+
+def test_the_teacher_can_be_asked_about_new_events(run: Path) -> None:
+    send(run, fashion(run))
+    found = update(run, EAGER.replace(ask_teacher=True, remember=0.0))
+    assert found.outcome == "published", found.reason
+
+
+def test_an_update_never_trains_a_run_that_is_not_finished(run: Path) -> None:
+    shutil.rmtree(next((run / "stages" / "train" / "distilled").iterdir()))
+    send(run, fashion(run))
+    with pytest.raises(RunError, match="'train/distilled' is not done"):
+        update(run, GENTLE)
+
+
+def test_killed_at_any_moment_it_can_be_started_again(run: Path) -> None:
+    send(run, fashion(run))
+    code = "from recdistill.cli import main; main()"
+    settings = ["-s", "min_events=20", "-s", "epochs=30", "-s", "lr_scale=1.0", "-s", "max_drop=0.99"]
+    command = [sys.executable, "-c", code, "update", str(run), *settings]
+    for sign in ("updating/*/knowledge", "updating/*/fit/*"):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list((run / "serving").glob(sign)):
+            time.sleep(0.005)
+        with suppress(ProcessLookupError):  # it was done before
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    home = Home.of(run)
+    found = update(run, EAGER)
+    assert found.outcome in ("published", "waits")  # it may have been done before it was killed
+    assert home.current().number == 1
+    assert [path.name for path in (home.path / "releases").iterdir()] == ["000001"]
+
+
+def test_only_students_that_read_histories(made: Path, films: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(films / "update.yaml", ("student.model={type: mf, dim: 4}", "bundle.tower=false"))
+    run_recipe(recipe, tmp_path / "mf")
+    send(tmp_path / "mf", fashion(tmp_path / "mf"))
+    with pytest.raises(RunError, match="numbers of each user"):
+        update(tmp_path / "mf", GENTLE)
+    assert Run(recipe, tmp_path / "mf").recipe.student.model.name == "mf"
