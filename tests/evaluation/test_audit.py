@@ -67,7 +67,24 @@ def test_a_teacher_that_always_says_a_is_found_out() -> None:
     assert found.bias.away > 0.7
     told = warnings(found)
     assert told[0].startswith("position bias: the answer is A in 100 % of the lists, without bias it would be in 12 %")
+    assert told[0].endswith("; without it nothing is left")
+    assert found.corrected is not None
+    assert found.corrected.mean == pytest.approx(1 / M)  # all alike
     assert any(line.startswith("inconsistent: ") for line in told)
+
+
+def test_what_is_left_without_the_bias() -> None:
+    world = World()
+    weight = np.array([40.0, 1, 1, 1, 1, 1, 1, 1])[world.order]
+    biased = world.said(world.truth) * weight
+    found = world.audit(biased / biased.sum(axis=2, keepdims=True))
+    fair = world.audit(world.said(world.truth))
+    assert found.bias is not None
+    assert found.bias.found
+    assert found.corrected is not None
+    assert found.corrected.mean > found.hits.mean
+    assert found.corrected.mean == pytest.approx(fair.hits.mean, abs=0.05)
+    assert "without it the first item is right in" in warnings(found)[0]
 
 
 def test_noise_is_no_bias() -> None:
@@ -157,6 +174,7 @@ def test_lists_of_different_lengths() -> None:
     assert len(found.bias.by_place) == M - 1
     pointwise = audit(p[:, :1], np.full((40, 1, M), -1), world.right, world.offered, {"a": world.noise()}, "a", {})
     assert pointwise.bias is None
+    assert pointwise.corrected is None
     assert pointwise.same_first is None
 
 

@@ -114,6 +114,7 @@ class Audit:
         candidates: Mean number of items in a list.
         coverage: Share of the questions that have a usable answer.
         hits: How often its first item is right; a list without an answer counts as guessed.
+        corrected: The same after what each place gets on average is taken off; None where places mean nothing.
         rank: Mean reciprocal rank of the right item.
         chance: Hits by guessing.
         beside: Others on the same lists.
@@ -132,6 +133,7 @@ class Audit:
     candidates: float
     coverage: float
     hits: Interval
+    corrected: Interval | None
     rank: float
     chance: float
     beside: tuple[Beside, ...]
@@ -174,6 +176,7 @@ def audit(
         candidates=float(offered.sum(axis=1).mean()),
         coverage=float(answered.mean()),
         hits=interval(own, users),
+        corrected=_corrected(p, places, right, offered, users),
         rank=float(_reciprocal_rank(mean, right, offered).mean()),
         chance=float((1 / offered.sum(axis=1)).mean()),
         beside=beside,
@@ -284,6 +287,26 @@ def _bias(p: Doubles, places: Ints) -> Bias | None:
         by_place=tuple(mean.tolist()), away=_away(mean), noise=_noise(by_place), place=place,
         chosen=float(firsts[place]), expected=1 / usual,
     )  # fmt: skip
+
+
+def _corrected(p: Doubles, places: Ints, right: Ints, offered: Bools, users: npt.ArrayLike | None) -> Interval | None:
+    """Hits where the mean log-probability of each place is taken off, in lists of each length by themselves.
+
+    (A bias of the places that multiplies, as in Zheng et al. 2024, https://arxiv.org/abs/2309.03882.)
+    """
+    lengths = places.max(axis=2) + 1
+    if lengths.max(initial=0) < 2:
+        return None
+    logp = np.log(np.maximum(p, _NOTHING))
+    for length in np.unique(lengths[lengths > 1]).tolist():
+        for place in range(length):
+            here = (lengths == length)[:, :, None] & (places == place)
+            if here.any():
+                logp[here] -= logp[here].mean()
+    fair = np.exp(logp.round(9))  # rounded, so that what is equal stays equal
+    fair /= np.nansum(fair, axis=2, keepdims=True)
+    answered: Bools = np.asarray(~np.isnan(p).all(axis=2))
+    return interval(hits(_mean_of_orders(fair, answered, offered).round(9), right, offered), users)
 
 
 def _away(mean: Doubles) -> float:

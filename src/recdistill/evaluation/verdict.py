@@ -43,11 +43,18 @@ def _of_places(found: Audit) -> list[str]:
         bias = found.bias
         told.append(
             f"position bias: the answer is {_letter(bias.place)} in {_share(bias.chosen)} of the lists, without bias "
-            f"it would be in {_share(bias.expected)}; average several orders"
+            f"it would be in {_share(bias.expected)}; {_without(found)}"
         )
     if found.same_first is not None and found.same_first < _STEADY:
         told.append(f"inconsistent: two orders of the same list have the same first item in {_share(found.same_first)}")
     return told
+
+
+def _without(found: Audit) -> str:
+    """What is left if the bias is taken off."""
+    if found.corrected is None or found.corrected.low <= found.chance:
+        return "without it nothing is left"
+    return f"without it the first item is right in {_share(found.corrected.mean)}: average several orders"
 
 
 def _of_words(found: Audit) -> list[str]:
