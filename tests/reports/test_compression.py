@@ -53,6 +53,12 @@ def test_every_candidate_has_a_line_and_the_pick_a_sentence() -> None:
     assert table.sentence.endswith("3 steps were tried, 2 undone by the gate.")
 
 
+def test_a_pick_is_all_the_steps_that_led_to_it() -> None:
+    last = INT8.model_copy(update={"name": "deflate"})
+    found = compression_table(outcome(WHOLE, INT8, BROKEN, last, picked=3))
+    assert found.sentence.startswith("int8 + deflate was picked: ")
+
+
 def test_other_picks_have_other_sentences() -> None:
     assert compression_table(outcome(WHOLE, INT8, picked=None)).sentence.startswith("No candidate fits the budget; 1")
     assert compression_table(outcome(WHOLE, INT8, picked=0)).sentence.startswith("The uncompressed model was picked;")

@@ -117,4 +117,5 @@ def _sentence(outcome: Outcome) -> str:
         return f"The uncompressed model was picked; {steps}."
     smaller = words.times((whole.model_bytes or 0) / max(row.model_bytes or 1, 1))
     change = _signed(row.change)
-    return f"{row.name} was picked: vectors and encoder are {smaller} times smaller, NDCG@10 {change}; {steps}."
+    through = " + ".join(other.name for other in outcome.rows[1 : outcome.rows.index(row) + 1] if other.kept)
+    return f"{through} was picked: vectors and encoder are {smaller} times smaller, NDCG@10 {change}; {steps}."
