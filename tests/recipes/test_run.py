@@ -84,6 +84,9 @@ def test_an_ablation_stands_beside_both_students(finished: tuple[Path, ReportDat
     }  # fmt: skip
     assert [w.part for w in data.wins] == ["", *(found.name for found in data.slices)]
     assert set(data.wins[0].best) == {"both", "student alone", "student distilled", "item-knn (tuned)"}
+    assert data.item_map is not None
+    assert data.item_map.teacher == "large (of both)"  # linear has no vectors
+    assert {found.row for found in data.item_map.likeness} == {"student distilled", "student alone", part.name}
     both = ("student distilled", "student alone")
     assert compared == {"NDCG@10", *(f"NDCG@10/{found.name}" for found in data.slices)}
     assert compared == {c.metric for c in data.comparisons if (c.better, c.than) == both}

@@ -13,6 +13,9 @@ from recdistill.reports.results import (
     DataReport,
     Estimate,
     Example,
+    ItemMap,
+    Likeness,
+    MapItem,
     ReportData,
     Reproduce,
     Row,
@@ -84,6 +87,7 @@ def example_run(distilled: float = 0.0812, baseline: float = 0.0741, teacher: fl
         slices=_slices(),
         agreements=tuple(_agreements()),
         wins=tuple(_wins()),
+        item_map=_item_map(),
         choice=_choice(),
         examples=_examples(),
         data=DataReport(
@@ -171,6 +175,40 @@ def _wins() -> Any:
     for part, contexts in (("", 610), ("head", 402), ("tail", 191), ("cold", 17)):
         best = {name: estimate(0.05 + 0.01 * at) for at, name in enumerate(names)}
         yield Wins(part=part, contexts=contexts, best=best, several=estimate(0.08), nobody=estimate(0.66))
+
+
+def _item_map() -> ItemMap:
+    films = (
+        "Aliens (1986)",
+        "Alien (1979)",
+        "Blade Runner (1982)",
+        "Die Hard (1988)",
+        "Annie Hall (1977)",
+        "Manhattan",
+    )
+    groups = ("Action", "Horror", "Action", "Action", "Comedy", "other")
+    items = tuple(
+        MapItem(
+            title=title,
+            group=group,
+            events=200 - 30 * at,
+            teacher=(math.cos(at), math.sin(at)),
+            student=(math.cos(at + 0.2), 0.8 * math.sin(at)),
+            near_teacher=films[1:3] if at < 4 else (),
+            near_student=films[2:4] if at < 4 else (),
+        )
+        for at, (title, group) in enumerate(zip(films, groups, strict=True))
+    )
+    likeness = (
+        Likeness(row="SASRec 32", cka=0.31, neighbours=estimate(0.2)),
+        Likeness(
+            row="SASRec 32 distilled", cka=0.52, cka_range=(0.5, 0.53), neighbours=estimate(0.35), gained=estimate(0.15)
+        ),
+    )
+    return ItemMap(
+        teacher="SASRec 256 + MiniLM", student="SASRec 32 distilled", kept=(0.31, 0.24), items=items,
+        measured=9_000, k=10, likeness=likeness,
+    )  # fmt: skip
 
 
 def _choice() -> tuple[Candidate, ...]:

@@ -4,7 +4,6 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -51,7 +50,19 @@ def page() -> str:
 
 def test_the_page_is_whole_and_has_every_section(page: str) -> None:
     outline = _Outline(page)
-    sections = ["comparison", "choice", "arrived", "cost", "slices", "curves", "examples", "data", "time", "reproduce"]
+    sections = [
+        "comparison",
+        "choice",
+        "arrived",
+        "cost",
+        "slices",
+        "map",
+        "curves",
+        "examples",
+        "data",
+        "time",
+        "reproduce",
+    ]
     assert [name for name in outline.ids if name in sections] == sections
     for text in (
         "Distillation pays",
@@ -74,13 +85,13 @@ def test_the_page_needs_no_network(page: str) -> None:
 
 def test_charts_take_the_colours_of_the_page_and_have_a_table(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
-    assert len(figures) == 12
+    assert len(figures) == 13
     for figure in figures:
         assert "<svg" in figure
         assert "As a table" in figure
         for drawn in re.findall(r"<svg.*?</svg>", figure, re.DOTALL):
             assert re.findall(r'(?:fill|stroke)="(?:#|rgb)', drawn) == []
-            assert "var(--" in drawn
+            assert "var(--" in drawn or 'class="map"' in drawn  # whose colours are in the style of the page
     assert "prefers-color-scheme: dark" in page
 
 
@@ -184,16 +195,11 @@ def test_a_comparison_reads_both_ways() -> None:
 
 
 def test_labels_do_not_lie_on_each_other() -> None:
-    points: list[dict[str, Any]] = [
-        {"cost": 10.0 ** (at % 3), "value": 0.1 + 0.05 * (at // 3), "low": 0.1, "high": 0.1, "short": "name"}
-        for at in range(6)
-    ]
-    place_labels(points, (-0.5, 2.5), (0.0, 0.3), (250, 190))
-    spots = set()
-    for point in points:
-        dx, dy, align = LABEL_PLACES[point["at"]]
-        spots.add((point["cost"], point["value"], dx, dy, align))
-    assert len(spots) == 6
+    spots = [(60.0 * (at % 3), 40.0 * (at // 3)) for at in range(6)]
+    marks = [(x - 8, y - 8, x + 8, y + 8) for x, y in spots]
+    places = place_labels(spots, marks, ["name"] * 6, (250, 190))
+    found = {(spot, LABEL_PLACES[at]) for spot, at in zip(spots, places, strict=True)}
+    assert len(found) == 6
 
 
 def test_a_narrow_terminal_keeps_names_and_numbers_whole() -> None:

@@ -21,6 +21,7 @@ from ..reports import results as report
 from ..serving import Bundle
 from .arrival import agreements, wins
 from .comparisons import ALONE, DISTILLED, SERVED, best_baseline, comparisons, shown, transfer_interval
+from .item_map import item_map, teacher_space
 from .task_results import task_results
 from .teach import load_ranker
 
@@ -64,6 +65,7 @@ def measure(run: Run, path: Path) -> None:
         rows=tuple(_row(result, name, role, run, bundle) for name, role in roles.items()),
         comparisons=tuple(comparisons(result, roles, metric, run.recipe.seeds.index(run.served.info["seed"]))),
         curves=tuple(curves(trainings)),
+        item_map=_item_map(run, models),
         slices=tuple(_slices(result, roles, metric)),
         agreements=tuple(agreements(result, roles, metric)),
         wins=tuple(wins(result, _contenders(result, roles, metric), metric)),
@@ -231,6 +233,14 @@ def _contenders(result: Evaluation, roles: Mapping[str, report.Role], metric: st
     """The rows that the report puts side by side."""
     names = (result.teacher, ALONE, DISTILLED, best_baseline(result, roles, metric))
     return [name for name in names if name is not None]
+
+
+def _item_map(run: Run, models: Mapping[str, Sequence[RankingModel]]) -> report.ItemMap | None:
+    teacher = teacher_space(run, models)
+    if teacher is None:
+        return None
+    students = {name: models[name] for name in _trained(run)}
+    return item_map(run.split, teacher, students, run.recipe.seeds.index(run.served.info["seed"]))
 
 
 def _examples(run: Run, result: Evaluation, main: str | None) -> Iterable[report.Example]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from ..registry import need
 from . import words
 from .arrived import arrived
 from .drawing import LABEL_PLACES, place_labels, svg
-from .figures import COLOURS, HEIGHT, SHAPES, WIDTH, Chart, between, by_role, cut, dots, point
+from .figures import COLOURS, HEIGHT, SHAPES, WIDTH, Chart, between, by_role, cut, dots, point_of
+from .item_map import item_map
 from .learning import learning
 from .results import ReportData, Row
 from .table import ROLES
@@ -26,12 +28,13 @@ def charts_of(data: ReportData) -> dict[str, list[Chart]]:
         "curves": learning(data),
         "cost": [*_cost(data, "latency_ms", "latency", words.latency), *_cost(data, "bytes", "size", words.size)],
         "arrived": arrived(data),
+        "map": item_map(data),
         "slices": winners(data),
     }
 
 
 def _quality(data: ReportData) -> list[Chart]:
-    points = [point(row, row.metrics[data.metric], row.intervals, data.metric) for row in _measured(data)]
+    points = [point_of(row, row.metrics[data.metric], row.intervals, data.metric) for row in _measured(data)]
     caption = f"Mean over test users and seeds; the line is the {words.INTERVAL}. Further right is better."
     return [dots(f"{data.metric} by model", caption, points, data.metric)] if points else []
 
@@ -48,7 +51,7 @@ def _cost(data: ReportData, field: str, what: str, say: Callable[[float], str]) 
     altair = need("altair", "report")
     points = [
         {
-            **asdict(point(row, row.metrics[data.metric], row.intervals, data.metric)),
+            **asdict(point_of(row, row.metrics[data.metric], row.intervals, data.metric)),
             "cost": getattr(row, field),
             "short": _short(row),
         }
@@ -56,7 +59,8 @@ def _cost(data: ReportData, field: str, what: str, say: Callable[[float], str]) 
     ]
     horizontal = _domain([math.log10(p["cost"]) for p in points], 0.14)
     vertical = _domain([p[end] for p in points for end in ("low", "high")], 0.1)
-    place_labels(points, horizontal, vertical, (WIDTH, HEIGHT))
+    for point, at in zip(points, _places(points, horizontal, vertical), strict=True):
+        point["at"] = at
     title = f"{what}, {'bytes' if field == 'bytes' else 'ms'} (log scale)"
     axis = altair.Axis(values=_ticks(*horizontal), grid=False, labelExpr=_LABELS[field])
     scale = altair.Scale(type="log", domain=[10**end for end in horizontal], nice=False)
@@ -86,6 +90,17 @@ def _cost(data: ReportData, field: str, what: str, say: Callable[[float], str]) 
             tuple((p["label"], say(p["cost"]), words.metric(p["value"]), between(p["low"], p["high"])) for p in points),
         )
     ]
+
+
+def _places(points: list[dict[str, Any]], horizontal: tuple[float, float], vertical: tuple[float, float]) -> list[int]:
+    """Where the names stand, clear of points and intervals; the ends of the first axis are log10."""
+    across, up = WIDTH / (horizontal[1] - horizontal[0]), HEIGHT / (vertical[1] - vertical[0])
+    spots = [((math.log10(p["cost"]) - horizontal[0]) * across, (vertical[1] - p["value"]) * up) for p in points]
+    marks = [
+        (x - 8, min(y - 8, (vertical[1] - p["high"]) * up), x + 8, max(y + 8, (vertical[1] - p["low"]) * up))
+        for p, (x, y) in zip(points, spots, strict=True)
+    ]
+    return place_labels(spots, marks, [p["short"] for p in points], (WIDTH, HEIGHT))
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ..registry import need
 
-__all__ = ["LABEL_PLACES", "LETTER", "place_labels", "svg"]
+__all__ = ["LABEL_PLACES", "LETTER", "Box", "place_labels", "svg"]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
 
 LABEL_PLACES = (
     (9, 0, "left"),
@@ -68,52 +71,42 @@ def svg(chart: Any) -> str:
 
 
 def place_labels(
-    points: list[dict[str, Any]], horizontal: tuple[float, float], vertical: tuple[float, float], size: tuple[int, int]
-) -> None:
-    """Give each point the place of its label, one of :data:`LABEL_PLACES`, that hits least: sets ``at``, its number.
+    spots: Sequence[tuple[float, float]], marks: Sequence[Box], labels: Sequence[str], size: tuple[float, float]
+) -> list[int]:
+    """The place of each label, a number of :data:`LABEL_PLACES`, where it hits least.
 
     Every label takes its best place in turn, a few times over, given where the others are.
 
     Args:
-        points: With ``cost`` (drawn on a log scale), ``value``, ``low``, ``high`` and ``short``, the label.
-        horizontal: Ends of the axis, log10 of cost.
-        vertical: Ends of the other axis.
+        spots: What the labels belong to, in pixels to the right and down.
+        marks: What they must not lie on.
+        labels: Their texts.
         size: Width and height of the plot in pixels.
     """
-    across, up = size[0] / (horizontal[1] - horizontal[0]), size[1] / (vertical[1] - vertical[0])
-    spots = [((math.log10(p["cost"]) - horizontal[0]) * across, (vertical[1] - p["value"]) * up) for p in points]
-    marks = [
-        (x - 8, min(y - 8, (vertical[1] - p["high"]) * up), x + 8, max(y + 8, (vertical[1] - p["low"]) * up))
-        for p, (x, y) in zip(points, spots, strict=True)
-    ]
     boxes = [
-        [_box(spot, place, len(p["short"]) * LETTER) for place in LABEL_PLACES]
-        for p, spot in zip(points, spots, strict=True)
+        [_box(spot, place, len(label) * LETTER) for place in LABEL_PLACES]
+        for label, spot in zip(labels, spots, strict=True)
     ]
-    chosen = [0] * len(points)
+    chosen = [0] * len(labels)
     for _ in range(_ROUNDS):
         for this, own in enumerate(boxes):
-            others = [boxes[that][chosen[that]] for that in range(len(points)) if that != this]
-            costs = [sum(_shared(box, other) for other in (*marks, *others)) + 10 * _outside(box, size) for box in own]
+            others = [boxes[that][chosen[that]] for that in range(len(labels)) if that != this]
+            costs = [sum(_shared(box, other) for other in (*marks, *others)) + 40 * _outside(box, size) for box in own]
             chosen[this] = costs.index(min(costs))
-    for point, at in zip(points, chosen, strict=True):
-        point["at"] = at
+    return chosen
 
 
-_Box = tuple[float, float, float, float]
-
-
-def _box(spot: tuple[float, float], place: tuple[int, int, str], width: float) -> _Box:
+def _box(spot: tuple[float, float], place: tuple[int, int, str], width: float) -> Box:
     x, y = spot[0] + place[0], spot[1] + place[1]
     left = x - {"left": 0.0, "right": width, "center": width / 2}[place[2]]
     return left, y - _LINE / 2, left + width, y + _LINE / 2
 
 
-def _shared(a: _Box, b: _Box) -> float:
+def _shared(a: Box, b: Box) -> float:
     """Area that two boxes share."""
     return max(min(a[2], b[2]) - max(a[0], b[0]), 0.0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
 
 
-def _outside(box: _Box, size: tuple[int, int]) -> float:
+def _outside(box: Box, size: tuple[float, float]) -> float:
     """Pixels of a box that lie beyond the plot."""
     return max(-box[0], 0.0) + max(box[2] - size[0], 0.0) + max(-box[1], 0.0) + max(box[3] - size[1], 0.0)

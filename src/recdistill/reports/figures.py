@@ -33,7 +33,7 @@ __all__ = [
     "dots",
     "grouped",
     "lines",
-    "point",
+    "point_of",
 ]
 
 WIDTH, HEIGHT = 250, 190
@@ -61,6 +61,7 @@ PATHS = {
     "diamond": "M6 .5L11 6L6 11.5L1 6z",
     "square": "M2 2H10V10H2z",
     "triangle-up": "M6 1L11.2 10.5H.8z",
+    "dot": "M6 3.6a2.4 2.4 0 1 0 .01 0z",
     "cross": "M4.3 1h3.4v3.3H11v3.4H7.7V11H4.3V7.7H1V4.3h3.3z",
 }
 """The same shapes as SVG writes them, in a box of 12 by 12."""
@@ -96,6 +97,7 @@ class Chart:
         head: Column heads of the table.
         body: Lines of the table.
         key: Its marks and lines, where the picture does not name them itself.
+        wide: It takes the whole width of the page.
     """
 
     title: str
@@ -104,6 +106,7 @@ class Chart:
     head: tuple[str, ...]
     body: tuple[tuple[str, ...], ...]
     key: tuple[Key, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ class Line:
     high: Sequence[float | None] = ()
 
 
-def point(row: Row, value: float, intervals: Mapping[str, Interval], key: str) -> Point:
+def point_of(row: Row, value: float, intervals: Mapping[str, Interval], key: str) -> Point:
     """The point of a row whose interval is looked up."""
     low, high = intervals.get(key, (value, value))
     return Point(row.name, row.role, value, low, high)
@@ -304,7 +307,7 @@ def capital(text: str) -> str:
 
 def cut(name: str) -> str:
     """A name that fits beside a chart."""
-    return name if len(name) <= 20 else f"{name[:19]}…"
+    return words.shortened(name, 20)
 
 
 def between(low: float, high: float) -> str:

@@ -15,6 +15,7 @@ from .choice import choice_note, choice_table
 from .compression import compression_table
 from .figures import PATHS
 from .for_whom import slice_table
+from .item_map import item_map_notes
 from .results import ReportData
 from .table import comparison_table
 from .verdict import judge
@@ -69,7 +70,7 @@ def render_report(data: ReportData, compression: Outcome | None = None) -> str:
         meanings={part.name: part.meaning for part in data.slices},
         choice=choice_table(data),
         choice_note=choice_note(data),
-        notes={"arrived": arrived_notes(data), "slices": winners_notes(data)},
+        notes={"arrived": arrived_notes(data), "slices": winners_notes(data), "map": item_map_notes(data)},
         compression=None if compression is None else compression_table(compression),
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         total=sum(stage.seconds for stage in data.stages if not stage.cached),

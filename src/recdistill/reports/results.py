@@ -23,6 +23,9 @@ __all__ = [
     "Estimate",
     "Example",
     "Interval",
+    "ItemMap",
+    "Likeness",
+    "MapItem",
     "ReportData",
     "Reproduce",
     "Role",
@@ -148,6 +151,40 @@ class Wins(_Part):
     nobody: Estimate = Field(description="share where none of them lists anything that was taken")
 
 
+class MapItem(_Part):
+    """An item on the map of both spaces."""
+
+    title: str
+    group: str = Field("", description="its category, or how popular it is where there are no categories")
+    events: int = Field(description="training events")
+    teacher: tuple[float, float] = Field(description="its place on the teacher's plane")
+    student: tuple[float, float] = Field(description="the same of the student, turned and scaled onto the teacher's")
+    near_teacher: tuple[str, ...] = Field((), description="of some items: titles of the nearest items for the teacher")
+    near_student: tuple[str, ...] = Field((), description="the same for the student")
+
+
+class Likeness(_Part):
+    """How alike the item space of a row is to the teacher's, in all dimensions."""
+
+    row: str = Field(description="name of a row")
+    cka: float | None = Field(description="linear CKA without bias; mean over seeds")
+    cka_range: Interval | None = Field(None, description="lowest and highest of the seeds, if there are several")
+    neighbours: Estimate = Field(description="share of an item's 10 nearest items for the teacher that are so here too")
+    gained: Estimate | None = Field(None, description="neighbours less those of the student alone, on the same items")
+
+
+class ItemMap(_Part):
+    """The item vectors of teacher and student: on two planes with some of the items, and compared in all dimensions."""
+
+    teacher: str = Field(description="whose vectors: the main teacher, a member of it, or an encoder")
+    student: str = Field(description="name of the row whose vectors are drawn")
+    kept: Interval = Field(description="share of the variance that the plane keeps, of teacher and student")
+    items: tuple[MapItem, ...]
+    measured: int = Field(description="items that the likeness is over")
+    k: int = Field(description="how many of the nearest items are compared")
+    likeness: tuple[Likeness, ...]
+
+
 class Candidate(_Part):
     """One of the trainings among which the objectives were chosen."""
 
@@ -231,6 +268,7 @@ class ReportData(_Part):
     slices: tuple[Slice, ...] = ()
     agreements: tuple[Agreement, ...] = Field((), description="of the student's rows, over all contexts and in slices")
     wins: tuple[Wins, ...] = Field((), description="over all contexts first, then in slices")
+    item_map: ItemMap | None = None
     choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
     choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
     tasks: tuple[TaskResult, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import words
-from .figures import Chart, Point, grouped, point
+from .figures import Chart, Point, grouped, point_of
 from .for_whom import effects
 from .results import ReportData, Row
 
@@ -37,9 +37,9 @@ def winners_notes(data: ReportData) -> list[str]:
 def _metric(data: ReportData, rows: Sequence[Row]) -> list[Chart]:
     if not data.slices or not rows:
         return []
-    groups = {"all": [point(row, row.metrics[data.metric], row.intervals, data.metric) for row in rows]} | {
+    groups = {"all": [point_of(row, row.metrics[data.metric], row.intervals, data.metric) for row in rows]} | {
         part.name: [
-            point(row, part.values[row.name], part.intervals, row.name) for row in rows if row.name in part.values
+            point_of(row, part.values[row.name], part.intervals, row.name) for row in rows if row.name in part.values
         ]
         for part in data.slices
     }

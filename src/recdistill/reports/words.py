@@ -15,6 +15,7 @@ __all__ = [
     "place",
     "points",
     "short_count",
+    "shortened",
     "signed",
     "signed_percent",
     "size",
@@ -58,6 +59,11 @@ def short_count(value: int | None) -> str:
         if value >= factor * 0.9995:
             return f"{_three(value / factor)}{_FIXED}{unit}"
     return str(value)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many letters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def size(value: float | None) -> str:
