@@ -32,3 +32,9 @@ def test_a_term_that_begins_later_has_a_curve() -> None:
 
 def test_a_closed_form_has_no_curve() -> None:
     assert list(curves({"alone": [stage(), stage()]})) == []
+
+
+def test_a_weight_that_follows_its_term_is_told_as_it_was() -> None:
+    followed = stage(*(epoch(0.1, hard=1.0) | {"balance": {"hard": factor}} for factor in (1.0, 3.0)))
+    by_term = {curve.term: curve for curve in curves({"distilled": [followed]})}
+    assert by_term["weight: hard"].values == (0.5, 1.5)

@@ -211,8 +211,13 @@ def _series(history: Sequence[Mapping[str, Any]], term: str) -> list[float]:
         name = term.removeprefix("loss: ")
         return [record["loss"].get(name, np.nan) if record["weight"].get(name) else np.nan for record in history]
     if term.startswith("weight: "):
-        return [record["weight"].get(term.removeprefix("weight: "), np.nan) for record in history]
+        return [_weight(record, term.removeprefix("weight: ")) for record in history]
     return [next((v for k, v in record.get("valid", {}).items() if shown(k) == term), np.nan) for record in history]
+
+
+def _weight(record: Mapping[str, Any], name: str) -> float:
+    """What a term counted in the end: its scheduled weight, times the factor that followed the terms if any did."""
+    return float(record["weight"].get(name, np.nan)) * float(record.get("balance", {}).get(name, 1.0))
 
 
 def _slices(result: Evaluation, roles: Mapping[str, str], metric: str) -> Iterable[report.Slice]:

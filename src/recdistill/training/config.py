@@ -34,6 +34,10 @@ class Training(Config):
     )
     warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0; two epochs at most")
     weight_decay: float = Field(0.01, ge=0)
+    balance: Literal["fixed", "uncertainty", "gradient-norm"] = Field(
+        "fixed", description="factors of the terms' weights: none, 1 / (2 · loss), or for gradients of equal norm"
+    )
+    asymmetry: float = Field(1.0, ge=0, description="of gradient-norm: how much terms that learn slowly are favoured")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     negatives: int | None = Field(None, ge=1, description="items sampled for the softmax; None: the whole catalogue")
     negatives_power: float = Field(0.75, ge=0, description="they are drawn by popularity to this power")

@@ -25,6 +25,7 @@ from ..objectives.base import (
     Targets,
     TeacherRankings,
 )
+from .balance import build_balance
 from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
@@ -121,6 +122,9 @@ class Learner:
         if heads:
             self.modules["heads"] = nn.ModuleDict(heads)
         self.optimiser = build_optimiser(self.modules.values(), training)
+        self.balance = build_balance(training, [n for n, o in self.objectives.items() if isinstance(o, _LOSSES)])
+        if self.balance is not None:
+            self.modules["balance"] = self.balance
 
     def begin(self, moment: Moment) -> dict[str, float]:
         """Begin an epoch: the weight of each term in it; those of further tasks begin with :meth:`begin_tasks`."""
@@ -137,9 +141,11 @@ class Learner:
             weights |= task.begin(moments[task.name])
         return weights
 
-    def end(self) -> dict[str, dict[str, Any]]:
-        """What the terms have to say about the epoch that is over, by their names."""
-        return {name: said for name, objective in self.objectives.items() if (said := objective.end())}
+    def end(self) -> dict[str, Any]:
+        """What there is to say about the epoch that is over beside its losses, for its record."""
+        trust = {name: said for name, objective in self.objectives.items() if (said := objective.end())}
+        balance = {} if self.balance is None else {"balance": self.balance.factors()}
+        return balance | ({"trust": trust} if trust else {})
 
     def reads(self, weights: Mapping[str, float]) -> set[str]:
         """Teachers whose rankings the terms with a weight read."""
@@ -188,7 +194,11 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)  # first: what terms on scores train along gets its gradient at once
-        loss, values = self._loss(said, batch, rankings, weights, negatives)
+        apart = self.balance is not None and self.balance.measures
+        balanced = weights if self.balance is None else _times(weights, self.balance.factors())
+        losses, values = self._losses(said, batch, rankings, balanced, negatives, apart=apart)
+        norms = {name: self._norm(loss) / balanced[name] for name, loss in losses.items()} if apart else {}
+        loss = torch.stack(list(losses.values())).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.training.clip)
@@ -197,32 +207,50 @@ class Learner:
             if not math.isfinite(number):
                 raise TrainingError(f"{what} is {number}", where=where, hint="lower lr or clip")
         self.optimiser.step()
-        return dict(zip(values, numbers, strict=False))
+        means = dict(zip(values, numbers, strict=False))
+        if self.balance is not None:
+            self.balance.learn(means, norms)
+        return means
 
-    def _loss(
+    def _losses(
         self, said: Forward, batch: Batch, rankings: Mapping[str, TeacherRankings], weights: Mapping[str, float],
-        negatives: Negatives | None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
-        """Weighted sum of all terms, and each of them."""
+        negatives: Negatives | None, apart: bool,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:  # fmt: skip
+        """Weighted losses, those on scores together unless ``apart``; and each term without its weight."""
         active = {name: objective for name, objective in self.objectives.items() if weights[name] > 0}
-        loss: Tensor = said.table.new_zeros((), dtype=torch.float32)
-        values: dict[str, Any] = {}
         on_scores = {name: objective for name, objective in active.items() if isinstance(objective, ScoreObjective)}
-        for task in (None, *self.tasks):
-            own = {name: o for name, o in on_scores.items() if self._task_of(name) is task}
-            if own:
-                own_targets = Targets(batch.labels, batch.weights, rankings, batch.positions)
-                targets = own_targets if task is None else task.targets(batch, rankings)
-                hidden = said.hidden if task is None else task.hidden(said.hidden)
-                terms = [(objective, weights[name]) for name, objective in own.items()]
-                part, means = catalogue_loss(hidden, said.table, said.bias, targets, terms, negatives)
-                loss, values = loss + part, values | dict(zip(own, means, strict=True))
+        losses: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
+        for task, names in self._together(list(on_scores), apart):
+            own = Targets(batch.labels, batch.weights, rankings, batch.positions)
+            targets = own if task is None else task.targets(batch, rankings)
+            hidden = said.hidden if task is None else task.hidden(said.hidden)
+            terms = [(on_scores[name], weights[name]) for name in names]
+            losses[names[0]], means = catalogue_loss(hidden, said.table, said.bias, targets, terms, negatives)
+            values |= zip(names, means, strict=True)
         features = Features(self.model, said.table, batch, said.hidden, rankings, said.outputs)
         for name, objective in active.items():
             if isinstance(objective, FeatureObjective):
                 term = objective.loss(features)
-                loss, values[name] = loss + weights[name] * term, term.detach()
-        return loss, values
+                losses[name], values[name] = weights[name] * term, term.detach()
+        return losses, values
+
+    def _together(self, names: Sequence[str], apart: bool) -> list[tuple[TaskTerms | None, list[str]]]:
+        """Terms on scores that are computed in one pass: all of a task, or each of them."""
+        by_task = [(task, [n for n in names if self._task_of(n) is task]) for task in (None, *self.tasks)]
+        if apart:
+            return [(task, [name]) for task, own in by_task for name in own]
+        return [(task, own) for task, own in by_task if own]
 
     def _task_of(self, name: str) -> TaskTerms | None:
         return next((task for task in self.tasks if name in task.objectives), None)
+
+    def _norm(self, loss: Tensor) -> float:
+        """Norm of the gradient of a loss with respect to the model, which all tasks share."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        return float(torch.stack([g.norm() for g in found if g is not None]).norm())
+
+
+def _times(weights: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, float]:
+    return {name: weight * factors.get(name, 1.0) for name, weight in weights.items()}

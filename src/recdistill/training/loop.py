@@ -63,7 +63,8 @@ class Fitted:
             ``trust`` has, by term and teacher, the means over slices of the epoch's positions (``all``, ``short`` and
             ``long`` histories, ``head`` and ``tail`` labels; see :mod:`recdistill.objectives.ledger`): the share where
             the teacher ``answered``, its ``confidence``, the share of labels that its list has (``listed``), the
-            ``weight`` it was given.
+            ``weight`` it was given. ``balance`` are the factors of the weights at the end of the epoch, where
+            :class:`Training` asks for any.
         best_epoch: Epoch of the weights, from 1; 0 for a model of closed form.
         seconds: Time spent, interruptions not counted.
         choice: How the terms were chosen, if that was left to ``auto``.
@@ -236,8 +237,7 @@ class _Loop:
             name: {"weight": weights[name], "loss": {term: s / n for term, s in sums[name].items()}} for name in sums
         }
         for name, learner in self.learners.items():
-            if trust := learner.end():
-                parts[name]["trust"] = trust
+            parts[name] |= learner.end()
         record: dict[str, Any] = {"epoch": epoch, **parts.pop(STUDENT)}
         for name, teacher in self.live.items():
             _part(record, name).update(parts.get(name, {}) | teacher.facts())
