@@ -5,7 +5,8 @@ from __future__ import annotations
 from recdistill.reports import ReportData
 from recdistill.reports.figures import lines
 from recdistill.reports.learning import learning
-from recdistill.reports.results import Curve
+from recdistill.reports.page import render_report
+from recdistill.reports.results import Curve, Listened, ListenedPart
 from tests.reports.example import example_run
 
 
@@ -57,3 +58,13 @@ def test_a_line_without_values_has_no_dot() -> None:
     (chart,) = learning(run(curve("distilled", "ndcg", 0.1), curve("alone", "ndcg", None)))
     assert chart.body[1] == ("alone", "–", "–", "–")
     assert lines("t", "c", [], best=True).body == ()
+
+
+def test_a_teacher_that_fell_silent_is_said() -> None:
+    part = ListenedPart(name="tail", positions=1200, answered=1.0, listed=0.25, first=1.0, weight=0.4)
+    heard = Listened(term="soft-labels", teacher="large", parts=(part,), silent_from=7, why="the schedule ended")
+    page = render_report(example_run().model_copy(update={"listened": (heard,)}))
+    assert "Silent from epoch 7 on: the schedule ended." in page
+    assert "<td>0.40</td>" in page
+    assert "1,200" in page
+    assert "Silent from" not in render_report(example_run())

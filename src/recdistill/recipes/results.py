@@ -24,6 +24,7 @@ from .comparisons import ALONE, DISTILLED, SERVED, best_baseline, comparisons, s
 from .item_map import item_map, teacher_space
 from .task_results import task_results
 from .teach import load_ranker
+from .told import candidates, listened
 
 if TYPE_CHECKING:
     from ..stages import Stage
@@ -59,6 +60,7 @@ def measure(run: Run, path: Path) -> None:
     result = evaluate(models, run.split, "test", run.recipe.evaluate.k, teacher=main)
     metric = run.recipe.evaluate.metric
     bundle = Bundle.open(run.served.path / "bundle")
+    choice, choice_metric = candidates(run)
     data = report.ReportData(
         title=run.recipe.title,
         metric=shown(metric),
@@ -69,6 +71,9 @@ def measure(run: Run, path: Path) -> None:
         slices=tuple(_slices(result, roles, metric)),
         agreements=tuple(agreements(result, roles, metric)),
         wins=tuple(wins(result, _contenders(result, roles, metric), metric)),
+        choice=tuple(choice),
+        choice_metric=choice_metric,
+        listened=tuple(listened(run.settled("distilled"), trainings["distilled"])),
         tasks=tuple(task_results(run)),
         examples=tuple(_examples(run, result, main)),
         data=_data(run),

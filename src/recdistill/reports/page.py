@@ -28,6 +28,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "count": words.count,
     "duration": words.duration,
     "metric": words.metric,
+    "percent": words.percent,
     "signed": words.signed,
 }
 

@@ -25,6 +25,8 @@ __all__ = [
     "Interval",
     "ItemMap",
     "Likeness",
+    "Listened",
+    "ListenedPart",
     "MapItem",
     "ReportData",
     "Reproduce",
@@ -197,6 +199,27 @@ class Candidate(_Part):
     reason: str = Field("", description="why it was chosen or not")
 
 
+class ListenedPart(_Part):
+    """Means over training positions of one kind."""
+
+    name: str = Field(description="'all', or a kind of history ('short', 'long') or of label ('head', 'tail')")
+    positions: int
+    answered: float | None = Field(None, description="share where the teacher has a ranking")
+    listed: float | None = Field(None, description="share of the labels that its ranking has")
+    first: float = Field(description="what its word counted in the first epoch: 0 ignored, 1 fully believed")
+    weight: float = Field(description="the same in the last epoch in which it was asked")
+
+
+class Listened(_Part):
+    """How far a term of the distilled student believed a teacher."""
+
+    term: str
+    teacher: str
+    parts: tuple[ListenedPart, ...]
+    silent_from: int | None = Field(None, description="epoch from which on the term had no weight with any seed")
+    why: str = Field("", description="what makes it silent")
+
+
 class Suggestion(_Part):
     """A recommended item; ``hit`` if it is what the user took next."""
 
@@ -271,6 +294,7 @@ class ReportData(_Part):
     item_map: ItemMap | None = None
     choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
     choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
+    listened: tuple[Listened, ...] = ()
     tasks: tuple[TaskResult, ...] = ()
     examples: tuple[Example, ...] = ()
     data: DataReport | None = None

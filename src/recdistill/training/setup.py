@@ -26,6 +26,7 @@ __all__ = [
     "build_objectives",
     "build_optimiser",
     "draw_probabilities",
+    "named_terms",
     "pick_device",
     "run_hash",
     "teacher_score",
@@ -60,19 +61,25 @@ def build_model(config: NeuralConfig, split: Split, knowledge: Knowledge, seed: 
     return model
 
 
+def named_terms(configs: Sequence[ObjectiveConfig]) -> dict[str, ObjectiveConfig]:
+    """Terms by name; a second one of a kind is numbered."""
+    named: dict[str, ObjectiveConfig] = {}
+    for config in configs:
+        count = sum(name.partition("#")[0] == config.name for name in named)
+        named[f"{config.name}#{count + 1}" if count else config.name] = config
+    return named
+
+
 def build_objectives(
     configs: Sequence[ObjectiveConfig], model: NeuralModel, split: Split, knowledge: Knowledge, seed: int
 ) -> dict[str, Objective]:
-    """Terms by name, prepared; a second one of a kind is numbered.
+    """Terms by name, prepared; see :func:`named_terms`.
 
     Raises:
         ConfigError: There is no term to learn by.
         KnowledgeError: Something a term needs was not taught.
     """
-    named: dict[str, Objective] = {}
-    for config in configs:
-        count = sum(name.partition("#")[0] == config.name for name in named)
-        named[f"{config.name}#{count + 1}" if count else config.name] = config.build()
+    named = {name: config.build() for name, config in named_terms(configs).items()}
     if not any(isinstance(objective, ScoreObjective | FeatureObjective) for objective in named.values()):
         raise ConfigError("no objective to train by", key=("objectives",), hint="add cross-entropy")
     for name, objective in named.items():

@@ -1,0 +1,143 @@
+"""What the trainings of the student wrote down, as the report has it: the choice of terms, and whom they believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..objectives.auto import TASK
+from ..reports import results as report
+from ..training.setup import named_terms
+from .comparisons import shown
+
+if TYPE_CHECKING:
+    from ..stages import Stage
+    from .run import Run
+    from .schema import TrainSpec
+
+__all__ = ["candidates", "listened"]
+
+
+def candidates(run: Run) -> tuple[list[report.Candidate], str]:
+    """What the terms of the distilled student were chosen from, the chosen first, and the metric that decided.
+
+    Empty where the recipe names the terms.
+    """
+    stage = run.chosen("distilled")
+    if stage is None:
+        return [], "NDCG@10"
+    record = stage.info
+    trials: list[Mapping[str, Any]] = record["trials"]
+    last = max(trial["rounds"] for trial in trials)
+    terms = " + ".join(f"{_weight(term)}{term['type']}" for term in record["objectives"])
+    found = [
+        report.Candidate(
+            name=trial["name"],
+            about=terms if trial["name"] == record["name"] else "",
+            score=trial["score"] if trial["epochs"] else None,
+            epochs=trial["epochs"],
+            seconds=trial["seconds"],
+            chosen=trial["name"] == record["name"],
+            reason=_reason(trial, trials, last),
+        )
+        for trial in trials
+    ]
+    return found, shown(record["metric"])
+
+
+def _weight(term: Mapping[str, Any]) -> str:
+    weight = term["weight"]
+    if weight["shape"] != "constant":
+        return f"{weight['start']:g} to {weight['end']:g} "
+    return "" if weight["start"] == 1 else f"{weight['start']:g} "
+
+
+def _reason(trial: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], last: int) -> str:
+    """The winner is the first of the trials."""
+    if trial is not trials[0]:
+        if trial["rounds"] < last:
+            return f"left out after round {trial['rounds']} of {last}: the better half went on"
+        return ""
+    if trial["name"] == TASK:
+        return "no way of listening to the teacher did better on validation within the time"
+    alone = next(other for other in trials if other["name"] == TASK)
+    return f"the best of {len(trials)} on validation, {trial['score'] - alone['score']:+.4f} against the task alone"
+
+
+def listened(spec: TrainSpec, trainings: Sequence[Stage]) -> Iterable[report.Listened]:
+    """How much each term of the distilled student believed its teacher, by kind of position, at first and in the end.
+
+    The means are over seeds. A term that was not active in an epoch says nothing in it; one that was refused for good
+    has its last page from before that, and the epoch from which on its weight was 0.
+
+    Args:
+        spec: How the student was trained.
+        trainings: One for each seed.
+    """
+    histories = [stage.info["history"] for stage in trainings]
+    pages = [[record for record in history if record.get("trust")] for history in histories]
+    named = dict.fromkeys(
+        (term, teacher)
+        for history in pages
+        for record in history
+        for term, told in record["trust"].items()
+        for teacher in told
+    )
+    for term, teacher in named:
+        first, final = (
+            [
+                page
+                for history in pages
+                if (page := next((p for r in order(history) if (p := _page(r, term, teacher))), None)) is not None
+            ]
+            for order in (iter, reversed)
+        )
+        yield report.Listened(
+            term=term,
+            teacher=teacher,
+            silent_from=_silent_from(histories, term),
+            why=_why(spec, term),
+            parts=tuple(
+                report.ListenedPart(
+                    name=part,
+                    positions=round(float(np.mean([page[part]["positions"] for page in final]))),
+                    answered=_mean(final, part, "answered"),
+                    listed=_mean(final, part, "listed"),
+                    first=_mean(first, part, "weight") or 0.0,
+                    weight=_mean(final, part, "weight") or 0.0,
+                )
+                for part in final[0]
+                if any(page[part]["positions"] for page in final)
+            ),
+        )
+
+
+def _page(record: Mapping[str, Any], term: str, teacher: str) -> Mapping[str, Mapping[str, float]] | None:
+    found: Mapping[str, Mapping[str, float]] | None = record["trust"].get(term, {}).get(teacher)
+    return found
+
+
+def _mean(pages: Sequence[Mapping[str, Mapping[str, float]]], part: str, value: str) -> float | None:
+    known = [page[part][value] for page in pages if value in page[part]]
+    return float(np.mean(known)) if known else None
+
+
+def _silent_from(histories: Sequence[Sequence[Mapping[str, Any]]], term: str) -> int | None:
+    """The first epoch after the last one in which any seed gave the term a weight; None where it had one to the end."""
+    heard = [max((r["epoch"] for r in history if r["weight"].get(term)), default=0) for history in histories]
+    ends = [history[-1]["epoch"] for history in histories if history]
+    return max(heard) + 1 if ends and all(h < end for h, end in zip(heard, ends, strict=False)) else None
+
+
+def _why(spec: TrainSpec, term: str) -> str:
+    """What could make the term silent, in the words of the report."""
+    task, _, name = term.rpartition("/")
+    objective = named_terms(spec.tasks[task].objectives if task else spec.objectives)[name]
+    refuse = getattr(objective, "refuse", "never")
+    reasons = {"validation": "the teacher was no better on validation any more",
+               "labels": "the teacher gave the training labels no higher probability any more"}  # fmt: skip
+    if refuse in reasons:
+        return reasons[refuse]
+    return "the schedule of its weight ended" if objective.weight.shape != "constant" else ""
