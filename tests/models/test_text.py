@@ -13,7 +13,7 @@ from recdistill.knowledge import EmbeddingsWriter, Knowledge
 from recdistill.models import FISM, HSTU, SASRec, load_model
 from recdistill.models.neural import NeuralModel
 from recdistill.models.sequence import SequenceConfig
-from recdistill.models.text import NullSpaceFusion, whiten
+from recdistill.models.text import NullSpaceFusion, shared_space, whiten
 from recdistill.training import Training, fit
 from tests.synthetic import tiny_split
 
@@ -75,3 +75,15 @@ def test_what_does_not_go_together() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             SASRec(**parameters)
+
+
+def test_two_catalogues_share_a_space() -> None:
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(3.0, 2.0, size=(5, 9)), rng.normal(-1.0, 1.0, size=(4, 9))
+    one, other = shared_space(source, target)
+    centred = [source - source.mean(0), target - target.mean(0)]
+    scale = ((centred[0] ** 2).sum() + (centred[1] ** 2).sum()) / 9
+    np.testing.assert_allclose(one, centred[0] / scale**0.5, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one @ other.T, centred[0] @ centred[1].T / scale, rtol=1e-4, atol=1e-5)
+    alike, _ = shared_space(np.ones((3, 2)), np.zeros((2, 2)))
+    assert not alike.any()

@@ -11,6 +11,6 @@ from recdistill.training.loop import Fitted, fit
 def test_names() -> None:
     assert (training.Fitted, training.fit) == (Fitted, fit)
     live = {component.attribute for component in training.LIVE.values()}
-    assert set(training.__all__) == {"LIVE", "Fitted", "SideTask", "Training", "fit", *live}
+    assert set(training.__all__) == {"LIVE", "Fitted", "SideTask", "Training", "fit", "fit_across", *live}
     with pytest.raises(AttributeError, match="nothing"):
         training.nothing  # noqa: B018

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from .dropout import Dropout
 from .neural import NeuralConfig, NeuralModel
 from .slim import fit_shapes
-from .text import NullSpaceFusion, TextFusion, item_text
+from .text import NullSpaceFusion, TextFusion, TextOnly, item_text
 
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
@@ -35,9 +35,10 @@ class SequenceConfig(NeuralConfig):
     text: str | None = Field(
         None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher"
     )
-    fusion: Literal["sum", "null-space"] = Field(
+    fusion: Literal["sum", "null-space", "text-only"] = Field(
         "sum",
-        description="how: added to free vectors through a learned map, or free vectors only where texts say little",
+        description="how: added to free vectors through a learned map, free vectors only where texts say little, or no "
+        "free vectors",
     )
     semantic: int | None = Field(
         None, ge=0, description="null-space: leading components that stay as the texts have them; None: half of dim"
@@ -48,14 +49,17 @@ class SequenceConfig(NeuralConfig):
         if self.fusion == "null-space" and self.text in (None, "all"):
             hint = "name an encoder with text"
             raise ConfigError("null-space fusion needs the embeddings of one teacher", key=("fusion",), hint=hint)
-        if self.semantic is not None and (self.fusion == "sum" or self.semantic >= self.dim):
+        if self.fusion == "text-only" and self.text is None:
+            hint = "name an encoder with text"
+            raise ConfigError("text-only fusion needs the embeddings of a teacher", key=("fusion",), hint=hint)
+        if self.semantic is not None and (self.fusion != "null-space" or self.semantic >= self.dim):
             hint = "it goes with fusion: null-space, and leaves room for free vectors"
             raise ConfigError(f"semantic={self.semantic} of dim={self.dim}", key=("semantic",), hint=hint)
         return self
 
     def fused(
         self, items: nn.Parameter, vectors: npt.NDArray[Any] | None
-    ) -> tuple[nn.Parameter, TextFusion | NullSpaceFusion | None]:
+    ) -> tuple[nn.Parameter, TextFusion | TextOnly | NullSpaceFusion | None]:
         """Free item vectors in the form that the fusion wants, and the fusion, if there are text embeddings.
 
         Args:
@@ -66,6 +70,8 @@ class SequenceConfig(NeuralConfig):
             return items, None
         if self.fusion == "sum":
             return items, TextFusion(vectors, self.dim)
+        if self.fusion == "text-only":
+            return nn.Parameter(torch.zeros(len(items), 0), requires_grad=False), TextOnly(vectors, self.dim)
         found = NullSpaceFusion(vectors, self.dim, self.dim // 2 if self.semantic is None else self.semantic)
         return nn.Parameter(torch.zeros(len(items), found.free)), found
 

@@ -14,7 +14,7 @@ from ..errors import KnowledgeError
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
 
-__all__ = ["NullSpaceFusion", "TextFusion", "item_text", "whiten"]
+__all__ = ["NullSpaceFusion", "TextFusion", "TextOnly", "item_text", "shared_space", "whiten"]
 
 
 class TextFusion(nn.Module):
@@ -37,6 +37,31 @@ class TextFusion(nn.Module):
     def forward(self, items: Tensor) -> Tensor:
         """Item vectors from free ones: float ``[n_items, free]`` to ``[n_items, dim]``."""
         return items + self.map(self.vectors)  # type: ignore[no-any-return]
+
+
+class TextOnly(nn.Module):
+    """A learned linear map of frozen text embeddings and nothing else: all that is known of an item is its text.
+
+    The weights then fit any catalogue whose texts lie in the same space (ZESRec, Ding et al. 2021,
+    https://arxiv.org/abs/2105.08318).
+
+    Args:
+        vectors: float ``[n_items, any]``, already normalised.
+        dim: Width of the item vectors.
+    """
+
+    vectors: Tensor
+    free = 0
+    """Width of the free vectors."""
+
+    def __init__(self, vectors: npt.NDArray[Any], dim: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.from_numpy(np.array(vectors, dtype=np.float32)))
+        self.map = nn.Linear(vectors.shape[1], dim, bias=False)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Item vectors: float ``[n_items, dim]``; ``items``, float ``[n_items, 0]``, says nothing."""
+        return self.map(self.vectors)  # type: ignore[no-any-return]
 
 
 class NullSpaceFusion(nn.Module):
@@ -79,6 +104,26 @@ def item_text(knowledge: Knowledge | None, teacher: str) -> npt.NDArray[np.float
         raise KnowledgeError("this model needs item embeddings inside", hint="teach with a text or LLM encoder first")
     stores = knowledge.embeddings(None if teacher == "all" else teacher)
     return np.concatenate([whiten(store.all()) for store in stores], axis=1)
+
+
+def shared_space(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Embeddings of two catalogues by one encoder, so that a map learned on one is good for the other.
+
+    Each catalogue is centred on its own mean, so that what all its items share, books or films, is no direction; then
+    both are scaled by one number to a mean squared length of 1. They are not whitened: of a catalogue with fewer items
+    than components that makes every item the same distance from all others, and what texts have in common is lost.
+
+    Args:
+        source: float ``[n, width]``.
+        target: float ``[m, width]``.
+
+    Returns:
+        float32 ``[n, width]`` and ``[m, width]``.
+    """
+    centred = [np.asarray(vectors, dtype=np.float64) - np.mean(vectors, axis=0) for vectors in (source, target)]
+    length = np.sqrt(np.mean(np.square(np.concatenate(centred)).sum(axis=1))) or 1.0
+    one, other = ((vectors / length).astype(np.float32) for vectors in centred)
+    return one, other
 
 
 def whiten(vectors: npt.NDArray[Any], dim: int = 256) -> npt.NDArray[np.float32]:

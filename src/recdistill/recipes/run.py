@@ -35,7 +35,7 @@ __all__ = ["Run", "run_recipe"]
 
 log = logging.getLogger("recdistill")
 
-_MEASURED = 4
+_MEASURED = 5
 """Raised when more is measured of the same models; what is trained stays."""
 
 
@@ -162,7 +162,7 @@ class Run:
                 return teach(self.recipe, spec, split, _knowledge(uses), places, path)
 
             described = [
-                _told(spec, "snapshots", "task"),
+                _told(spec, "snapshots", "task", "source"),
                 self.recipe.labels(spec),
                 [stage.key for stage in uses],
             ]
@@ -173,6 +173,8 @@ class Run:
     def _source(self, spec: TeacherSpec) -> list[str]:
         """What a teacher reads: keys and fingerprints."""
         data = self.data_of(self.recipe.task_of(spec))
+        if spec.source is not None:
+            return [data, *input_files(spec.source, self.recipe.base).values()]
         if spec.ranks:
             return [data]
         from .teach import described

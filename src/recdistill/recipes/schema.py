@@ -32,6 +32,7 @@ __all__ = [
     "DataSpec",
     "EvaluateSpec",
     "Recipe",
+    "SourceSpec",
     "StudentSpec",
     "TeacherSpec",
     "TrainSpec",
@@ -69,9 +70,17 @@ class DataSpec(Config):
     split: SplitMethod = Field(default_factory=lambda: SPLITS["leave-last-out"].load()())
 
 
-_IGNORED_OF_OTHERS = ("objectives", "training", "k", "folds", "label", "snapshots")
+class SourceSpec(DataSpec):
+    """Another log with another catalogue, on which a teacher is trained before it ranks the items of this one."""
+
+    name: ClassVar[str] = "source"
+
+    adapt: bool = Field(False, description="go on training with this log, as far as its validation gains")
+
+
+_IGNORED_OF_OTHERS = ("objectives", "training", "k", "folds", "label", "snapshots", "source")
 """Fields of a teacher that encoders and imports do not read."""
-_IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training", "folds", "snapshots")}
+_IGNORED = {"recommender": ("parameters",), "ensemble": ("objectives", "training", "folds", "snapshots", "source")}
 """The same of other types."""
 
 
@@ -100,6 +109,9 @@ class TeacherSpec(Config):
         0, ge=0, description="of a trained recommender: so many models from the way to its best epoch label too"
     )
     folds: int = Field(0, ge=0, description="of a recommender: label each user by a model fitted without them (0: off)")
+    source: SourceSpec | None = Field(
+        None, description="of a recommender: the data it is trained on, if not these; texts join the catalogues"
+    )
     parameters: dict[str, Any] = Field({}, description="of an encoder, an ensemble, an import or an llm")
 
     @property
@@ -159,6 +171,20 @@ class TeacherSpec(Config):
         if self.snapshots and self.folds > 1:
             what = "snapshots have seen all users, which folds are there to avoid"
             raise ConfigError(what, key=("snapshots",), hint="remove one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _source_is_read_through_texts(self) -> TeacherSpec:
+        if self.source is None:
+            return self
+        if getattr(self.model, "fusion", None) != "text-only":
+            hint = "use sasrec, hstu or gru4rec with text: ENCODER and fusion: text-only"
+            raise ConfigError(
+                "a model with free item vectors knows nothing about other items", key=("model",), hint=hint
+            )
+        for key in ("objectives", "folds", "snapshots"):
+            if getattr(self, key):
+                raise ConfigError("means nothing to a teacher trained on other data", key=(key,), hint="remove it")
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from ..teachers.ensemble import Ensemble, calibrated
 from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
 from ..teachers.own_vectors import leave_vectors
 from ..teachers.recommender import RecommenderTeacher, label_snapshots
-from ..training import Fitted, fit
+from ..training import Fitted, fit, fit_across
 from .schema import Recipe, TeacherSpec
+from .sources import split_data
 
 __all__ = ["described", "load_ranker", "teach"]
 
@@ -53,7 +55,10 @@ def described(recipe: Recipe, spec: TeacherSpec) -> TeacherConfig:
 
 def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> dict[str, Any]:
     assert spec.model is not None
-    fitted = _fit(spec, split, knowledge, path / "fit", spec.id)
+    if spec.source is None:
+        fitted = _fit(spec, split, knowledge, path / "fit", spec.id)
+    else:
+        fitted = _across(recipe, spec, split, knowledge, path)
     model = fitted.model
     model.save(path / "model")
     for fold, folds in _folds(spec, split.n_users):
@@ -79,6 +84,31 @@ def _fit(spec: TeacherSpec, split: Split, knowledge: Knowledge, directory: Path,
         spec.model, split, spec.objectives or [CrossEntropy()],
         knowledge=knowledge, training=spec.training, directory=directory, label=label, snapshots=spec.snapshots,
     )  # fmt: skip
+
+
+def _across(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Knowledge, path: Path) -> Fitted:
+    """Train on other data; texts are embedded by the encoder that the model names."""
+    from ..models.sequence import SequenceConfig
+    from ..teachers.encoder import Encoder
+
+    assert spec.source is not None
+    assert isinstance(spec.model, SequenceConfig)
+    named = next((teacher for teacher in recipe.teachers if teacher.id == spec.model.text), None)
+    encoder = None if named is None or named.ranks else described(recipe, named)
+    if not isinstance(encoder, Encoder):
+        what = f"{spec.model.text!r} is no encoder, so nobody embeds the source's items"
+        raise ConfigError(
+            what, key=("teachers", spec.id, "model", "text"), hint="name a text-encoder or an llm-encoder"
+        )
+    source = split_data(spec.source, recipe.base)
+    texts = path / "source-texts"
+    encoder.embed_items(source, texts, teacher=spec.model.text)
+    fitted = fit_across(
+        spec.model, source, split, source_texts=Knowledge.open(texts), target_texts=knowledge, training=spec.training,
+        adapt=spec.source.adapt, directory=path / "fit", label=spec.id,
+    )  # fmt: skip
+    shutil.rmtree(texts)  # of other items than what the student learns from
+    return fitted
 
 
 def _folds(spec: TeacherSpec, n_users: int) -> list[tuple[int, Any]]:

@@ -6,14 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .across import fit_across
     from .config import Training
     from .live import LIVE, MeanTeacher, OnPolicy, Peer, Trajectory
     from .loop import Fitted, fit
     from .tasks import SideTask
 
-__all__ = ["LIVE", "Fitted", "MeanTeacher", "OnPolicy", "Peer", "SideTask", "Training", "Trajectory", "fit"]
+__all__ = [
+    "LIVE",
+    "Fitted",
+    "MeanTeacher",
+    "OnPolicy",
+    "Peer",
+    "SideTask",
+    "Training",
+    "Trajectory",
+    "fit",
+    "fit_across",
+]
 
-_HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "tasks", "fit": "loop"}
+_HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "tasks", "fit": "loop", "fit_across": "across"}
 _HOMES |= dict.fromkeys(("LIVE", "MeanTeacher", "OnPolicy", "Peer", "Trajectory"), "live")
 
 
