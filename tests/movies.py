@@ -14,7 +14,8 @@ _ALWAYS = (1, 6, 2571)
 
 
 def write_movies(folder: Path, n_users: int = 60, n_items: int = 50, n_events: int = 12) -> None:
-    """Write ``ratings.csv`` and ``movies.csv``: the most rated films, at most ``n_events`` ratings of each user."""
+    """Write ``ratings.csv`` and ``movies.csv``, the most rated films and at most ``n_events`` ratings of each user; and
+    ``people.parquet``, whom to recommend for."""
     source = Path(str(files("recdistill.data.movielens")))
     ratings, movies = pl.read_parquet(source / "ratings.parquet"), pl.read_parquet(source / "movies.parquet")
     counts = ratings["movieId"].value_counts(sort=True)["movieId"].to_list()
@@ -24,3 +25,4 @@ def write_movies(folder: Path, n_users: int = 60, n_items: int = 50, n_events: i
     users = few["userId"].unique().sort().head(n_users).to_list()
     few.filter(pl.col("userId").is_in(users)).write_csv(folder / "ratings.csv")
     movies.filter(pl.col("movieId").is_in(kept)).write_csv(folder / "movies.csv")
+    pl.DataFrame({"user": ["ann", "bob"], "history": [["1", "6"], []]}).write_parquet(folder / "people.parquet")

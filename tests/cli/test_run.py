@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recdistill.files import read_json, write_json
+from recdistill.serving import Bundle
 
 from .conftest import RECIPE, Invoke
 
@@ -80,10 +82,45 @@ def test_recommend_without_history_is_what_is_popular(call: Invoke, run: Path) -
     assert call("recommend", run).stdout.startswith("popular")
 
 
+def test_batch(call: Invoke, run: Path) -> None:
+    result = call(
+        "-q", "batch", run, "people.parquet", "lists.parquet", "-n", "3", "--where", '{"not": {"items": ["50"]}}'
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "2 lists in lists.parquet\n"
+    lists = pl.read_parquet("lists.parquet")
+    assert lists["user"].to_list() == ["ann", "bob"]
+    assert lists["items"].list.len().to_list() == [3, 3]
+    assert not {"1", "6", "50"} & set(lists["items"][0])
+
+
+def test_a_bundle_with_users_and_a_tower(call: Invoke, run: Path) -> None:
+    result = call("run", "films.yaml", "--set", "bundle={users: true, tower: true}")
+    assert result.exit_code == 0, result.stderr
+    bundle = Bundle.open(run / "bundle")
+    assert bundle.users is not None
+    bundle.add_item("new", "Toy Story 9 (2031). Animation, Comedy", title="Toy Story 9")
+    assert bundle.similar("new", 3)
+
+
+@pytest.mark.parametrize("form", ["onnx", "triton"])
+def test_export(call: Invoke, run: Path, form: str) -> None:
+    result = call("export", run, "models/films", "--to", form, "-n", "5")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "models/films: 50 items, lists of 5\n"
+    assert Path("models/films" if form == "onnx" else "models/films/1/model.onnx").stat().st_size > 1_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["recommend", "nowhere"], "no such bundle"),
+        (["recommend", "nowhere"], "no such run or bundle"),
+        (["batch", "runs/films", "people.csv", "x.parquet"], "cannot be read as Parquet"),
+        (["batch", "runs/films", "people.parquet", "x.parquet", "--where", "{"], "--where: is no JSON"),
+        (["batch", "runs/films", "people.parquet", "x.parquet", "--where", '{"category": ["Nope"]}'], "Nope"),
+        (["export", "runs/films", "x.onnx", "-n", "51"], "51 items cannot be listed out of 50"),
+        (["export", "runs/films", "models/a b", "--to", "triton"], "'a b' is no name"),
+        (["export", "runs/films", "models/a", "--to", "triton", "--indices"], "a Triton repository speaks of ids"),
         (["recommend", "."], "is not a bundle"),
         (["recommend", "runs/films", "--history", "Toy Storry (1995)"], "did you mean 'Toy Story (1995)'"),
         (["report", "nowhere"], "results.json"),

@@ -122,6 +122,16 @@ def test_the_picked_bundle_is_written_once_with_what_was_found(
         found[0].bundle(path)
 
 
+def test_the_picked_bundle_can_have_users_and_a_tower(
+    found: tuple[Compressed, Path], tmp_path: Path, data: Split
+) -> None:
+    bundle = Bundle.open(found[0].bundle(tmp_path / "b", dataset=data.dataset, users=True, tower=True))
+    assert bundle.card["compression"]["steps"] == ["int8", "prune-feed-forward", "int8 2", "deflate"]
+    assert bundle.users is not None
+    assert bundle.add_item("new", "item number 3 about topic 1") == data.n_items
+    assert bundle.recommend(user=data.dataset.users[0])
+
+
 def test_nothing_is_done_twice_and_another_gate_or_budget_asks_nothing(
     found: tuple[Compressed, Path], data: Split, model: RankingModel
 ) -> None:

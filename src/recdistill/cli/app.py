@@ -26,6 +26,8 @@ COMMANDS = {
     "compress": "Work",
     "report": "Use",
     "recommend": "Use",
+    "batch": "Use",
+    "export": "Use",
     "serve": "Serve",
     "deploy": "Serve",
     "update": "Serve",

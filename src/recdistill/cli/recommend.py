@@ -40,8 +40,9 @@ def recommend(
     import numpy as np
 
     from ..serving import Bundle, resolve
+    from ..serving.deployment import Home
 
-    bundle = Bundle.open(_bundle_in(place))
+    bundle = Bundle.open(Home.of(place).bundle)
     names = [name.strip() for text in history or () for name in text.split(";") if name.strip()]
     seen = np.array([resolve(bundle.items, name) for name in names], dtype=np.int64)
     items, scores = bundle.recommend_indices(seen, n)
@@ -53,18 +54,6 @@ def recommend(
     else:
         _print_table(past, rows)
         typer.echo(f"\n  {bundle.n_items:,} items ranked in {milliseconds:.2f} ms (median of {_TIMED - 1} calls)")
-
-
-def _bundle_in(place: Path) -> Path:
-    """The bundle of a run directory, or the directory itself."""
-    from ..errors import RunError
-
-    inside = place / "bundle"
-    if inside.is_dir():
-        return inside
-    if (place / "recipe.json").exists():
-        raise RunError("this run has no bundle yet", where=place, hint="finish it with: recdistill run RECIPE")
-    return place
 
 
 def _described(bundle: Bundle, index: int) -> dict[str, Any]:

@@ -70,6 +70,8 @@ _PLACES = {
     "ServedModel": "served",
     "Storage": "storage",
     "compress": "chain",
+    "export_onnx": "export",
+    "export_triton": "triton",
     "pack": "quantise",
     "write_bundle": "bundle",
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..data.dataset import Split
+from ..data.dataset import Dataset, Split
 from ..errors import BundleError, ConfigError, RunError, TrainingError
 from ..files import atomic_directory, atomic_path
 from ..knowledge import Knowledge
@@ -68,12 +69,25 @@ class Compressed:
         """
         return Candidate.load(self._place())
 
-    def bundle(self, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    def bundle(
+        self,
+        path: str | Path,
+        card: Mapping[str, Any] | None = None,
+        *,
+        dataset: Dataset | None = None,
+        users: bool = False,
+        tower: bool | npt.NDArray[Any] = False,
+        ann: bool | None = None,
+    ) -> Path:
         """Write the bundle of the picked candidate.
 
         Args:
             path: Directory to make.
             card: What stands in its card, beside what the chain found.
+            dataset: What the model was fitted on; needed for the parts that follow.
+            users: As in :func:`~recdistill.compression.write_bundle`, like ``tower`` and ``ann``.
+            tower: For items that come later.
+            ann: For approximate search.
 
         Raises:
             RunError: None fits the budget, or something is there already.
@@ -82,11 +96,17 @@ class Compressed:
         assert row is not None
         if path.exists():
             raise RunError("is there already, nothing was overwritten", where=path, hint="name another place")
+        told = {**(card or {}), "compression": self._told(row)}
+        if dataset is not None and (users or tower is not False or ann):
+            picked = self.picked
+            return write_bundle(
+                picked.model, dataset, path, vectors=picked.storage, card=told, users=users, tower=tower, ann=ann
+            )
         with atomic_directory(path) as part:
             shutil.copytree(place / "bundle", part, dirs_exist_ok=True)
             manifest = Manifest.read(Place.open(part), verify=False)
             facts = {"kind": manifest.kind, "model": manifest.model, "items": manifest.n_items}
-            write_card(part, {**(card or {}), "compression": self._told(row)}, facts | {"numbers": manifest.precision})
+            write_card(part, told, facts | {"numbers": manifest.precision})
             manifest.write(part)
         return path
 

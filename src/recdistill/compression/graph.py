@@ -17,37 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ..registry import need
+from .nodes import IR, Nodes
 from .quantise import Packed, Precision, pack, pack_nibbles
 
 __all__ = ["gru_graph", "hstu_graph", "sasrec_graph"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 _OPSET, _OPSET_INT4 = 20, 21  # the first with Gelu, with numbers of 4 bits
-_IR = 10
 _INT4 = 22  # TensorProto.INT4
 
 
-class _Graph:
-    """Nodes and constants under construction; a name stands for the tensor that a node gives."""
+class _Graph(Nodes):
+    """The nodes of an encoder."""
 
     def __init__(self, precision: Precision) -> None:
-        self._helper, self._numpy = need("onnx.helper", "onnx"), need("onnx.numpy_helper", "onnx")
+        super().__init__()
         self._precision: Precision = precision
         self._opset = _OPSET_INT4 if precision == "int4" else _OPSET
-        self._nodes: list[Any] = []
-        self._stored: list[Any] = []
-
-    def add(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
-        """Append a node; returns the name of its last output."""
-        names = [f"t{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._nodes.append(self._helper.make_node(op, list(inputs), names, **attributes))
-        return names[-1]
-
-    def exact(self, values: npt.ArrayLike, kind: Any = np.int64) -> str:
-        """A constant kept as it is."""
-        name = f"c{len(self._stored)}"
-        self._stored.append(self._numpy.from_array(np.array(values, dtype=kind), name))
-        return name
 
     def real(self, values: npt.NDArray[Any]) -> str:
         """A float32 constant, stored in the precision of the bundle; the runtime unpacks it once, at load."""
@@ -60,10 +46,10 @@ class _Graph:
         )
 
     def _nibbles(self, packed: Packed) -> str:
-        name, values = f"c{len(self._stored)}", packed.values
+        name, values = f"c{len(self.stored)}", packed.values
         raw = pack_nibbles(values.reshape(1, -1)) ^ np.uint8(0x88)  # from plus 8 to two's complement
-        tensor = self._helper.make_tensor(name, _INT4, values.shape, raw.tobytes(), raw=True)
-        self._stored.append(tensor)
+        tensor = self.helper.make_tensor(name, _INT4, values.shape, raw.tobytes(), raw=True)
+        self.stored.append(tensor)
         return name
 
     def linear(self, x: str, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> str:
@@ -109,10 +95,6 @@ class _Graph:
         """``x · σ(x)``."""
         return self.add("Mul", x, self.add("Sigmoid", x))
 
-    def shape(self, x: str, *sizes: int) -> str:
-        """Reshape; 0 keeps a size, -1 is worked out."""
-        return self.add("Reshape", x, self.exact(sizes))
-
     def rows(self, x: str, length: str, *sizes: int) -> str:
         """``[batch * length, …]`` → ``[batch, length, *sizes]``."""
         ends = self.add("Concat", self.exact([-1]), length, self.exact(sizes), axis=0)
@@ -124,17 +106,17 @@ class _Graph:
 
     def model(self, output: str, dim: int) -> bytes:
         """The finished model, checked and serialised; item vectors and context have the same width."""
-        onnx, value = need("onnx", "onnx"), self._helper.make_tensor_value_info
-        self._nodes.append(self._helper.make_node("Identity", [output], ["context"]))
-        graph = self._helper.make_graph(
-            self._nodes,
+        onnx, value = need("onnx", "onnx"), self.helper.make_tensor_value_info
+        self.nodes.append(self.helper.make_node("Identity", [output], ["context"]))
+        graph = self.helper.make_graph(
+            self.nodes,
             "encoder",
             [value("vectors", 1, ["batch", "length", dim]), value("last", 7, ["batch"])],
             [value("context", 1, ["batch", dim])],
-            self._stored,
+            self.stored,
         )
-        opsets = [self._helper.make_opsetid("", self._opset)]
-        model = self._helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="recdistill")
+        opsets = [self.helper.make_opsetid("", self._opset)]
+        model = self.helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="recdistill")
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
 

@@ -55,7 +55,7 @@ def tower_targets(model: VectorModel) -> Floats:
     """What a tower must give for an item of this model: float32 ``[n_items, width]``, see ``VectorScorer.grown``."""
     parts = [model.item_vectors()]
     if isinstance(model, FISMModel):
-        parts.append(model.tensors()["seen"])
+        parts.append(model.seen_table().detach().cpu().numpy())
     if (bias := model.item_bias()) is not None:
         parts.append(bias[:, None])
     return np.concatenate(parts, axis=1).astype(np.float32)

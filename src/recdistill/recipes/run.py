@@ -330,13 +330,15 @@ class Run:
             from ..compression import write_bundle
             from ..models import load_model
 
+            form = self.recipe.bundle
+            more: dict[str, Any] = {"users": form.users, "tower": self.tower(), "ann": form.ann}
             if compressed is None:
                 write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
-                             vectors=self.recipe.bundle.vectors, card=self.card, tower=self.tower())  # fmt: skip
+                             vectors=form.vectors, card=self.card, **more)  # fmt: skip
             else:
                 shutil.rmtree(path / "bundle", ignore_errors=True)  # of an interrupted attempt
                 compressed.outcome.write(path / OUTCOME)
-                compressed.bundle(path / "bundle", self.card)
+                compressed.bundle(path / "bundle", self.card, dataset=self.split.dataset, **more)
             # the place of that seed among all is no part of it: the stage is the same for other lists of seeds
             return {"seed": seed}
 

@@ -412,6 +412,8 @@ class BundleSpec(Config):
         False,
         description="a text tower, so that items can be added while it is served; an encoder's id: it teaches too",
     )
+    users: bool = Field(False, description="keep the histories of the log, so that it can be asked for a user")
+    ann: bool | None = Field(None, description="graph for approximate search; left out: from 200,000 items")
     showcase: int = Field(
         6,
         ge=0,
@@ -421,7 +423,9 @@ class BundleSpec(Config):
     @property
     def shaping(self) -> dict[str, Any]:
         """What the bundle itself depends on."""
-        return self.model_dump(mode="json", exclude={"showcase"} if self.tower else {"showcase", "tower"})
+        extras = {"tower": False, "users": False, "ann": None}  # those that were not asked for change nothing
+        left = {key for key, nothing in extras.items() if getattr(self, key) is nothing}
+        return self.model_dump(mode="json", exclude={"showcase", *left})
 
 
 class Recipe(Config):

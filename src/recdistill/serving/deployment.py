@@ -123,7 +123,8 @@ class Home:
             raise RunError("this run has no bundle yet", where=place, hint="finish it with: recdistill run RECIPE")
         if not place.exists():
             raise RunError("no such run or bundle", where=place)
-        return cls(place.with_name(f"{place.name}.serving"), place)
+        whole = place.absolute()  # "." has no name of its own
+        return cls(whole.with_name(f"{whole.name}.serving"), place)
 
     @property
     def events(self) -> Path:
