@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import tempfile
 import threading
@@ -45,7 +46,7 @@ OFFERED = 5
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--contexts", type=int, default=300)
+    parser.add_argument("--contexts", type=int, default=int(os.environ.get("CONTEXTS", "300")))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         recipe = load_recipe(RECIPE)

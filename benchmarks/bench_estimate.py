@@ -25,7 +25,7 @@ from recdistill.teachers.llm.estimate import estimate
 from recdistill.teachers.llm.journal import Journal
 from recdistill.teachers.llm.tasks import Attributes, Listwise, Pointwise
 
-TOKENS, TIME, SAMPLE = 0.10, 0.25, 32
+TOKENS, TIME, SAMPLE = 0.10, 0.25, 24
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         jobs: Mapping[str, Any] = {
             "listwise": Listwise(contexts=n, history=5, candidates=RandomCandidates(n=5)),
             "pointwise": Pointwise(contexts=n // 2, history=5, candidates=RandomCandidates(n=2)),
-            "attributes": Attributes(items=n // 2, tokens=32),
+            "attributes": Attributes(items=3 * n // 4, tokens=32),
         }
         found = {name: _job(task, split, Path(folder) / name, options.threads) for name, task in jobs.items()}
     worst = {
@@ -52,15 +52,16 @@ def main() -> None:
     result = {
         "bench": "estimate", "target": {"tokens_error": TOKENS, "time_error": TIME},
         "measured": {"tokens_error": worst["tokens"], "time_error": worst["time"]}, "jobs": found, "sample": SAMPLE,
-        "ok": worst["tokens"] <= TOKENS and worst["time"] <= TIME,
+        "ok": bool(worst["tokens"] <= TOKENS) and worst["time"] <= TIME,
     }  # fmt: skip
     print(json.dumps(result))
 
 
 def _job(task: Any, split: Any, place: Path, threads: int | None) -> dict[str, Any]:
     """Estimate, do, compare the rest."""
-    # what cannot be read is asked again, which an estimate counts from its sample like everything else
-    llm = rd.teachers.LLM(task=task, backend=GGUF(threads=threads, context=1024), missing=1.0)
+    # so small a model writes little JSON that can be read: that is no matter here, and is not asked again
+    where = GGUF(threads=threads, context=1024)
+    llm = rd.teachers.LLM(task=task, backend=where, missing=1.0, again={"unparsable": 0})
     said = estimate(llm, split, place / "k", sample=SAMPLE)
     before = _spent(place)
     llm.teach(split, place / "k")
@@ -72,8 +73,8 @@ def _job(task: Any, split: Any, place: Path, threads: int | None) -> dict[str, A
           f"time {seconds[1]:6.1f} s said, {seconds[0]:6.1f} s were")  # fmt: skip
     return {
         "questions": said.questions, "tokens": tokens[0], "tokens_said": round(tokens[1]),
-        "tokens_error": round(tokens[1] / tokens[0] - 1, 4), "seconds": round(seconds[0], 1),
-        "seconds_said": round(seconds[1], 1), "time_error": round(seconds[1] / seconds[0] - 1, 4),
+        "tokens_error": round(float(tokens[1] / tokens[0] - 1), 4), "seconds": round(seconds[0], 1),
+        "seconds_said": round(seconds[1], 1), "time_error": round(float(seconds[1] / seconds[0] - 1), 4),
         "seconds_interval": [round(said.seconds.low, 1), round(said.seconds.high, 1)],
     }  # fmt: skip
 

@@ -145,3 +145,9 @@ def test_json(text: str, found: bool) -> None:
 def test_languages(text: str, english: bool, chinese: bool) -> None:
     assert in_language(text, "en") is english
     assert in_language(text, "zh") is chinese
+
+
+def test_a_key_that_may_be_null_may_not_be_missing() -> None:
+    wanted = {"genre": (str, type(None)), "mood": (str, type(None))}
+    assert json_of('{"genre": "drama", "mood": null}', wanted) == {"genre": "drama", "mood": None}
+    assert json_of('{"genre": "drama"}', wanted) is None

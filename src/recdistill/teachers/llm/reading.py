@@ -103,7 +103,9 @@ def json_of(text: str, wanted: Mapping[str, type | tuple[type, ...]]) -> dict[st
         value, _ = json.JSONDecoder().raw_decode(text[start:])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or any(not isinstance(value.get(key), kind) for key, kind in wanted.items()):
+    if not isinstance(value, dict) or any(
+        key not in value or not isinstance(value[key], kind) for key, kind in wanted.items()
+    ):
         return None
     kept = {key: value[key] for key in wanted}
     return kept if any(kept.values()) else None
@@ -118,18 +120,19 @@ def in_language(text: str, language: Language) -> bool:
 
 def _of_tokens(place: Top, options: Sequence[str]) -> Choice | None:
     index = {option.casefold() if len(option) > 1 else option: number for number, option in enumerate(options)}
-    p = np.zeros(len(options))
+    p = [0.0] * len(options)
     for token, logp in place:
-        word = unicodedata.normalize("NFKC", token).strip(_WRAPPING)
+        word = (token if token.isascii() else unicodedata.normalize("NFKC", token)).strip(_WRAPPING)
         number = index.get(word.casefold() if len(word) > 1 else word)
         if number is not None:
             p[number] += math.exp(min(logp, 0.0))
-    if not p.any():
+    total = sum(p)
+    if not total:
         return None
-    covered = min(float(p.sum()), 1.0)
-    least = math.exp(min(logp for _, logp in place))
-    p = np.where(p > 0, p, max(least / 2, 1e-12))
-    return np.log(p / p.sum()), covered
+    least = max(math.exp(min(logp for _, logp in place)) / 2, 1e-12)
+    filled = [value or least for value in p]
+    whole = sum(filled)
+    return np.array([math.log(value / whole) for value in filled]), min(total, 1.0)
 
 
 def _named(text: str, options: Sequence[str]) -> int | None:
