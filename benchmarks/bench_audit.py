@@ -89,7 +89,7 @@ def _result(found: dict[str, dict[str, Any]], contexts: int) -> dict[str, Any]:
     named = any("position bias: the answer is A" in line for line in found["always-a"]["warnings"])
     clean = not (found["recommender"]["bias_found"] or found["shuffled"]["bias_found"])
     at = {name: place for place, group in enumerate(order) for name in group.split(" = ")}
-    below = found["smollm2"]["corrected_interval"][1] < found["shuffled"]["corrected_interval"][0]
+    below = at["smollm2"] > at["shuffled"]
     return {
         "bench": "audit",
         "target": {"first": "recommender", "last": "always-a", "bias_named": True},
