@@ -24,7 +24,7 @@ from ..registry import component_field
 from ..teachers import TEACHERS
 from ..training.config import Training
 from ..training.live import LIVE
-from ..training.tasks import SideTask
+from ..training.side_task import SideTask
 
 __all__ = [
     "BundleSpec",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .config import Training
     from .live import LIVE, MeanTeacher, OnPolicy, Peer, Trajectory
     from .loop import Fitted, fit
-    from .tasks import SideTask
+    from .side_task import SideTask
 
 __all__ = [
     "LIVE",
@@ -25,7 +25,7 @@ __all__ = [
     "fit_across",
 ]
 
-_HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "tasks", "fit": "loop", "fit_across": "across"}
+_HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "side_task", "fit": "loop", "fit_across": "across"}
 _HOMES |= dict.fromkeys(("LIVE", "MeanTeacher", "OnPolicy", "Peer", "Trajectory"), "live")
 
 

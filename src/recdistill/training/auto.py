@@ -19,7 +19,7 @@ from ..objectives import OBJECTIVES
 from ..objectives.auto import TASK, Auto
 from ..objectives.base import ObjectiveConfig
 from .config import Training
-from .tasks import SideTask
+from .side_task import SideTask
 
 __all__ = ["Choice", "Trial", "choose", "objectives_of"]
 

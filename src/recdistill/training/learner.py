@@ -30,7 +30,8 @@ from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
 from .setup import build_model, build_objectives, build_optimiser
-from .tasks import SideTask, TaskTerms
+from .side_task import SideTask
+from .tasks import TaskTerms
 
 __all__ = ["Forward", "Kept", "Learner"]
 

@@ -45,8 +45,8 @@ from .setup import (
     wanted_temperatures,
     weights_hash,
 )
+from .side_task import SideTask
 from .snapshots import Snapshots
-from .tasks import SideTask
 
 __all__ = ["Fitted", "fit"]
 
