@@ -26,6 +26,17 @@ def test_lines_say_rate_and_time_left(caplog: pytest.LogCaptureFixture, monkeypa
     assert last.startswith("encode: 4/4 items, ")
 
 
+def test_a_slow_rate_is_not_rounded_to_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    monkeypatch.setattr("recdistill.progress.time.monotonic", lambda: next(clock, 40.0))
+    with caplog.at_level(logging.INFO, "recdistill"), track("train", 3, "epochs") as bar:
+        bar.advance()
+    assert caplog.messages[0] == "train: 1/3 epochs, 0.025 epochs/s, 80 s left"
+
+
 def test_few_lines_for_fast_work(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "recdistill"), track("encode", 1000) as bar:
         for _ in range(1000):

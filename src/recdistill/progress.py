@@ -98,4 +98,5 @@ class _Lines:
         rate = self._done / max(now - self._start, 1e-9)
         left = f", {max(self._total - at, 0) / rate:.0f} s left" if self._done else ""
         more = f", {note}" if note else ""
-        log.info("%s: %d/%d %s, %.1f %s/s%s%s", self._label, at, self._total, self._unit, rate, self._unit, left, more)
+        speed = f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"  # one epoch may take a minute
+        log.info("%s: %d/%d %s, %s %s/s%s%s", self._label, at, self._total, self._unit, speed, self._unit, left, more)
