@@ -9,13 +9,38 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from .errors import ConfigError, nearest
+from .errors import ConfigError, RunError, nearest
 
-__all__ = ["Config"]
+__all__ = ["Config", "read_model"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(model: type[Model], path: str | Path, *, absent: str, broken: str) -> Model:
+    """Read a file that a run left, in JSON.
+
+    Args:
+        model: Its form.
+        path: The file.
+        absent: What to do if it cannot be read.
+        broken: What to do if it is of another form.
+
+    Raises:
+        RunError: There is no such file, or it is of another form; the first wrong field is named.
+    """
+    try:
+        return model.model_validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot be read ({error.strerror})", where=path, hint=absent) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{place or 'the file'}: {first['msg']}", where=path, hint=broken) from None
 
 
 class Config(BaseModel):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +23,7 @@ from recdistill.serving import Bundle
 from recdistill.training import Training, fit
 from tests.compression.long_chain import long_chain
 from tests.compression.shared import QUICK
+from tests.killed import killed_after
 from tests.synthetic import tiny_split
 
 LENIENT = c.Gate(max_drop=0.3, max_tail_drop=0.9, min_overlap=0.3)
@@ -217,15 +214,8 @@ def test_the_uncompressed_model_must_be_servable(data: Split, model: RankingMode
 
 
 def test_a_killed_chain_goes_on_where_it_was(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.compression.long_chain", str(tmp_path / "killed")]
-    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    folder, deadline = tmp_path / "killed" / "stages" / "compress", time.monotonic() + 300
-    while not any(file.read_text().count("\n") >= 3 for file in folder.rglob("epochs.jsonl")):
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    folder = tmp_path / "killed" / "stages" / "compress"
+    killed_after(3, folder, "-m", "tests.compression.long_chain", str(tmp_path / "killed"))
     assert not list(folder.glob("tune/*/done.json"))
     int8 = next(folder.glob("int8/*/done.json")).stat().st_mtime_ns
     resumed, whole = long_chain(tmp_path / "killed"), long_chain(tmp_path / "whole")

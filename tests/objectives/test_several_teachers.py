@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from recdistill.objectives.base import Moment, ScoreObjective, Targets, TeacherR
 from recdistill.objectives.lists import Scene
 from recdistill.objectives.several_teachers import SeveralTeachersLoss
 from recdistill.training import Fitted, Training, fit
+from tests.killed import killed_after
 from tests.training.made_up import FAST, STUDENT
 
 from .naive import NaiveScores, made_up_targets
@@ -141,16 +138,7 @@ def test_resumes_exactly(worlds: tuple[Split, Knowledge], tmp_path: Path, combin
 
 def test_resumes_exactly_after_kill_9(worlds: tuple[Split, Knowledge], tmp_path: Path) -> None:
     """What the bandit has counted since the last checkpoint is lost with it, and counted again."""
-    command = [sys.executable, "-m", "tests.objectives.several.two_worlds", str(tmp_path)]
-    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    log, deadline = tmp_path / "run" / "epochs.jsonl", time.monotonic() + 120
-    while not log.exists() or log.read_text().count("\n") < 3:
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    epochs = log.read_text().count("\n") + 2
+    epochs = killed_after(3, tmp_path / "run", "-m", "tests.objectives.several.two_worlds", str(tmp_path)) + 2
     given = {"epochs": epochs, "checkpoint_seconds": 0}
     known = Knowledge.open(tmp_path / "taught")
     resumed = trained((worlds[0], known), "bandit", ("even", "odd"), directory=tmp_path / "run", **given)

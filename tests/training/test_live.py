@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from recdistill.training import Fitted, MeanTeacher, Peer, Training, fit
 from recdistill.training.learner import Forward
 from recdistill.training.live.mean_teacher import MeanTeacherCopy
 from recdistill.training.live.ranked import ranked
+from tests.killed import killed_after
 
 from .made_up import FAST, STUDENT, live_training, split
 from .test_loop import ndcg, same
@@ -200,15 +197,7 @@ def test_resumes_exactly(data: Split, tmp_path: Path, kind: str) -> None:
 
 def test_resumes_exactly_after_kill_9(data: Split, tmp_path: Path) -> None:
     code = "import sys; from tests.training.made_up import live_training; live_training(sys.argv[1], 10_000)"
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], cwd=Path(__file__).parents[2])
-    log, deadline = tmp_path / "run" / "epochs.jsonl", time.monotonic() + 300
-    while not log.exists() or log.read_text().count("\n") < 3:
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    epochs = log.read_text().count("\n") + 2
+    epochs = killed_after(3, tmp_path / "run", "-c", code, str(tmp_path / "run")) + 2
     resumed, whole = live_training(tmp_path / "run", epochs), live_training(None, epochs)
     assert same(resumed, whole)
     assert resumed.beside.keys() == whole.beside.keys() != set()

@@ -5,10 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from recdistill.objectives.base import ObjectiveConfig
 from recdistill.teachers import RecommenderTeacher
 from recdistill.training import Fitted, Training, fit
 from recdistill.training import loop as loop_module
+from tests.killed import killed_after
 
 from .made_up import FAST, MIX, STUDENT, chain, knowledge, split
 
@@ -146,16 +143,7 @@ def test_resumes_exactly(data: Split, taught: Knowledge, tmp_path: Path, changes
 
 
 def test_resumes_exactly_after_kill_9(data: Split, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.training.made_up", str(tmp_path)]
-    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    log, deadline = tmp_path / "run" / "epochs.jsonl", time.monotonic() + 120
-    while not log.exists() or log.read_text().count("\n") < 3:
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    epochs = log.read_text().count("\n") + 2
+    epochs = killed_after(3, tmp_path / "run", "-m", "tests.training.made_up", str(tmp_path)) + 2
     taught = Knowledge.open(tmp_path / "taught")
     resumed = train(data, *MIX, knowledge=taught, epochs=epochs, checkpoint_seconds=0, directory=tmp_path / "run")
     assert len(resumed.history) == epochs

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from recdistill.models import EASE, MF, RankingModel
 from recdistill.objectives import CrossEntropy, SoftLabels
 from recdistill.teachers.ensemble import calibrated
 from recdistill.training import OnPolicy
+from tests.killed import killed_after
 
 from .made_up import STUDENT, on_policy_training, split
 from .test_live import equal, train
@@ -110,15 +107,7 @@ def test_a_lost_round_is_told(data: Split, big: dict[str, RankingModel], tmp_pat
 
 def test_resumes_exactly_after_kill_9(tmp_path: Path) -> None:
     code = "import sys; from tests.training.made_up import on_policy_training as t; t(sys.argv[1], 10_000)"
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], cwd=Path(__file__).parents[2])
-    log, deadline = tmp_path / "run" / "epochs.jsonl", time.monotonic() + 300
-    while not log.exists() or log.read_text().count("\n") < 4:
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    epochs = log.read_text().count("\n") + 3
+    epochs = killed_after(4, tmp_path / "run", "-c", code, str(tmp_path / "run")) + 3
     assert same(on_policy_training(tmp_path / "run", epochs), on_policy_training(None, epochs))
 
 

@@ -53,11 +53,7 @@ def roles(given: list[str] | None) -> dict[str, str]:
     Raises:
         ConfigError: One has no equals sign.
     """
-    pairs = [text.partition("=") for text in given or ()]
-    for role, equals, column in pairs:
-        if not (role and equals and column):
-            raise ConfigError(f"{role + equals + column!r} is not of the form ROLE=COLUMN", where="--column")
-    return {role: column for role, _, column in pairs}
+    return _pairs(given, "ROLE=COLUMN", "--column")
 
 
 def settings(given: list[str] | None) -> dict[str, str]:
@@ -66,8 +62,12 @@ def settings(given: list[str] | None) -> dict[str, str]:
     Raises:
         ConfigError: One is of another form.
     """
+    return _pairs(given, "KEY=VALUE", "--set")
+
+
+def _pairs(given: list[str] | None, form: str, option: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in given or ()]
     for key, equals, value in pairs:
         if not (key and equals and value):
-            raise ConfigError(f"{key + equals + value!r} is not of the form KEY=VALUE", where="--set")
+            raise ConfigError(f"{key + equals + value!r} is not of the form {form}", where=option)
     return {key: value for key, _, value in pairs}

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ..errors import RunError
+from ..config import read_model
 from ..files import write_text
 from .budget import Budget
 
@@ -97,14 +97,7 @@ class Outcome(_Part):
         Raises:
             RunError: There is no such file, or it is of another form.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise RunError(f"cannot be read ({error.strerror})", where=path, hint="run: recdistill compress") from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"{place or 'the file'}: {first['msg']}", where=path, hint="compress again") from None
+        return read_model(cls, path, absent="run: recdistill compress", broken="compress again")
 
 
 def front(rows: Sequence[Row]) -> list[bool]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import RunError
+from ..config import read_model
 from ..files import write_text
 
 __all__ = [
@@ -337,11 +337,4 @@ class ReportData(_Part):
         Raises:
             RunError: There is no such file, or it is of another form; the first wrong field is named.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise RunError(f"cannot be read ({error.strerror})", where=path, hint="run the recipe first") from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"{place or 'the file'}: {first['msg']}", where=path, hint="run the recipe again") from None
+        return read_model(cls, path, absent="run the recipe first", broken="run the recipe again")

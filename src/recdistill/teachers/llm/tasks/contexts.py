@@ -11,13 +11,13 @@ from ....data.dataset import Split
 from ....errors import TeacherError
 from ....knowledge import Knowledge
 from ....registry import component_field
-from ..asked import Asked, draw
+from ..asked import Asked, asked_at, draw
 from ..candidates import CANDIDATES
 from ..candidates.base import CandidatesConfig, Ints, Items
 from ..leaks import check_candidates, check_labels
 from .base import ItemTexts, Job, TaskConfig
 
-__all__ = ["CandidatesTask", "ContextJob", "ContextTask", "candidates_for"]
+__all__ = ["CandidatesTask", "ContextJob", "ContextTask"]
 
 if TYPE_CHECKING:
     Generator = CandidatesConfig
@@ -62,6 +62,22 @@ class CandidatesTask(ContextTask):
     def uses(self) -> tuple[str, ...]:
         return self.candidates.uses()
 
+    def drawn(self, split: Split, knowledge: Knowledge) -> tuple[Asked, Items]:
+        """The contexts, and candidates for each, drawn from what is before it and checked for leaks.
+
+        Returns:
+            The contexts; int32 ``[contexts, n]``, -1 = none.
+
+        Raises:
+            TeacherError: They know what follows.
+        """
+        asked = asked_at(split.train, self.positions(split), self.history)
+        generator = self.candidates.prepare(split, knowledge)
+        candidates = draw(generator, split.train, asked.positions, self.seed, self.candidates.n)
+        check_labels(generator, split, asked, candidates, self.history, self.seed)
+        check_candidates(split, asked, candidates)
+        return asked, candidates
+
 
 class ContextJob(Job):
     """Questions about histories.
@@ -84,16 +100,3 @@ class ContextJob(Job):
     def known(self, items: Items) -> Items:
         """Those of some candidates of which something can be said."""
         return np.array([item for item in items.tolist() if item >= 0 and self.texts[item]], dtype=np.int32)
-
-
-def candidates_for(task: CandidatesTask, split: Split, knowledge: Knowledge, asked: Asked) -> Items:
-    """The candidates of a task for some training positions, drawn from what is before them, and checked for leaks.
-
-    Raises:
-        TeacherError: They know what follows.
-    """
-    generator = task.candidates.prepare(split, knowledge)
-    candidates = draw(generator, split.train, asked.positions, task.seed, task.candidates.n)
-    check_labels(generator, split, asked, candidates, task.history, task.seed)
-    check_candidates(split, asked, candidates)
-    return candidates

@@ -12,12 +12,12 @@ from pydantic import Field
 from ....data.dataset import Split
 from ....errors import ConfigError, TeacherError
 from ....knowledge import Knowledge, RankingsWriter, rankings_of_candidates
-from ..asked import Asked, asked_at
+from ..asked import Asked
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import LETTERS, choice_of, order_of
 from .base import Answers, Place, batched, grouped
-from .contexts import CandidatesTask, ContextJob, candidates_for
+from .contexts import CandidatesTask, ContextJob
 
 __all__ = ["Listwise", "ListwiseJob"]
 
@@ -50,9 +50,7 @@ class Listwise(CandidatesTask):
     )
 
     def job(self, split: Split, knowledge: Knowledge, capabilities: Capabilities) -> ListwiseJob:
-        positions = self.positions(split)
-        asked = asked_at(split.train, positions, self.history)
-        candidates = candidates_for(self, split, knowledge, asked)
+        asked, candidates = self.drawn(split, knowledge)
         return ListwiseJob(self, split, asked, candidates, capabilities)
 
     def mode(self, capabilities: Capabilities) -> Literal["letters", "order"]:

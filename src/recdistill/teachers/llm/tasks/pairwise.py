@@ -12,12 +12,12 @@ from pydantic import Field
 
 from ....data.dataset import Split
 from ....knowledge import Knowledge, Preferences, PreferencesWriter
-from ..asked import Asked, asked_at
+from ..asked import Asked
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import LETTERS, choice_of
 from .base import Answers, Place, batched, grouped
-from .contexts import CandidatesTask, ContextJob, candidates_for
+from .contexts import CandidatesTask, ContextJob
 
 __all__ = ["Pairwise", "PairwiseJob"]
 
@@ -38,9 +38,7 @@ class Pairwise(CandidatesTask):
     pairs: int = Field(5, ge=1, description="pairs for each context")
 
     def job(self, split: Split, knowledge: Knowledge, capabilities: Capabilities) -> PairwiseJob:
-        positions = self.positions(split)
-        asked = asked_at(split.train, positions, self.history)
-        candidates = candidates_for(self, split, knowledge, asked)
+        asked, candidates = self.drawn(split, knowledge)
         return PairwiseJob(self, split, asked, candidates, capabilities)
 
 

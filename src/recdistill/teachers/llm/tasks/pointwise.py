@@ -12,13 +12,13 @@ from pydantic import Field
 from ....data.dataset import Split
 from ....data.sequences import Sequences
 from ....knowledge import Knowledge, RankingsWriter, Scores, ScoresWriter, rankings_of_candidates
-from ..asked import Asked, asked_at, without_targets
+from ..asked import Asked, without_targets
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import choice_of
 from .base import Answers, Place, batched
 from .calibration import Line, fit_line
-from .contexts import CandidatesTask, ContextJob, candidates_for
+from .contexts import CandidatesTask, ContextJob
 
 __all__ = ["Pointwise", "PointwiseJob"]
 
@@ -43,9 +43,7 @@ class Pointwise(CandidatesTask):
     )
 
     def job(self, split: Split, knowledge: Knowledge, capabilities: Capabilities) -> PointwiseJob:
-        positions = self.positions(split)
-        asked = asked_at(split.train, positions, self.history)
-        candidates = candidates_for(self, split, knowledge, asked)
+        asked, candidates = self.drawn(split, knowledge)
         checked, items = self._validation(split, knowledge)
         return PointwiseJob(self, split, _joined(asked, checked), [*candidates, *items], len(asked), capabilities)
 
