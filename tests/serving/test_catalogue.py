@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recdistill.data.dataset import Catalogue
 from recdistill.errors import BundleError, DataError
-from recdistill.serving import resolve
+from recdistill.serving import resolve, strings
 from recdistill.serving.catalogue import read_items, write_items
 from recdistill.serving.place import Folder
 from recdistill.serving.strings import Strings, Tags
@@ -138,3 +138,22 @@ def test_texts_of_equal_checksum_are_told_apart() -> None:
     one, other = "plumless", "buckeroo"  # the known pair of words with one CRC-32
     assert zlib.crc32(one.encode()) == zlib.crc32(other.encode())
     assert Strings.pack(["x", other, one]).find([one, other]).tolist() == [2, 1]
+
+
+@given(
+    st.lists(st.text(max_size=3), max_size=8), st.lists(st.text(max_size=3), max_size=8), st.sampled_from([1, 2, 99])
+)
+def test_what_is_remembered_changes_no_answer(texts: list[str], more: list[str], kept: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strings, "_KEPT", kept)
+        column = Strings.pack(texts)
+        for text in ("", *more):
+            grown = column.grown(text)
+            asked = [*texts, text, "longer than any"] * 2
+            every = [*column, text]
+            expected = [every.index(one) if one in every else -1 for one in asked]
+            assert grown.find(asked).tolist() == expected
+            assert column.find(asked).tolist() == [at if at < len(column) else -1 for at in expected]
+            assert [*grown, *grown[::-1]] == [*every, *every[::-1]]
+            assert max(len(grown._kept), len(grown._found)) <= kept
+            column = grown

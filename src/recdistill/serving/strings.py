@@ -18,9 +18,12 @@ import numpy.typing as npt
 __all__ = ["Column", "Strings", "Tags"]
 
 T = TypeVar("T")
+K = TypeVar("K")
 Arrays = Mapping[str, npt.NDArray[Any]]
 Ints = npt.NDArray[np.int64]
 _ENCODING = "utf-8", "surrogatepass"
+_KEPT = 1 << 15
+"""Values, and places of texts, that are remembered: what many ask for is made once, in a few megabytes."""
 
 
 class Column(Sequence[T]):
@@ -33,6 +36,8 @@ class Column(Sequence[T]):
     def __init__(self, stored: int) -> None:
         self._n_stored = self._n = stored
         self._tail: list[T] = []
+        self._kept: dict[int, T] = {}
+        """Values that were asked for, by place; shared by all versions, as the arrays are."""
         self._places: dict[T, int] = {}
         """Where a value of the tail is; shared with older and newer versions, so it may know too much."""
 
@@ -63,7 +68,13 @@ class Column(Sequence[T]):
         place = at + self._n if at < 0 else at
         if not 0 <= place < self._n:
             raise IndexError(at)
-        return self._stored(place) if place < self._n_stored else self._tail[place - self._n_stored]
+        if place >= self._n_stored:
+            return self._tail[place - self._n_stored]
+        value = self._kept.get(place)
+        if value is None:
+            value = self._stored(place)
+            _keep(self._kept, place, value)
+        return value
 
 
 class Strings(Column[str]):
@@ -84,6 +95,8 @@ class Strings(Column[str]):
         if lengths.min(initial=0) < 0 or self._ends[-1] != len(block):
             raise ValueError(f"{len(lengths)} texts of {self._ends[-1]} bytes in a block of {len(block)}")
         self._sums: list[npt.NDArray[Any]] = []
+        self._found: dict[str, int] = {}
+        """Places of stored texts that were looked for; shared by all versions."""
 
     @classmethod
     def pack(cls, texts: Iterable[str]) -> Strings:
@@ -110,19 +123,29 @@ class Strings(Column[str]):
 
     def find(self, texts: Sequence[str]) -> Ints:
         """The first place of each text: int64 ``[n]``, -1 where it is not there."""
+        known = self._found
+        found = [known.get(text, -1) for text in texts]
+        new = [row for row, place in enumerate(found) if place < 0]
+        if new:
+            for row, place in zip(new, self._look_up([texts[row] for row in new]), strict=True):
+                found[row] = place
+        return np.array(found, dtype=np.int64)
+
+    def _look_up(self, texts: Sequence[str]) -> list[int]:
+        """The same, in the arrays and in the tail."""
         sums, order = self._sorted()
         wanted = [text.encode(*_ENCODING) for text in texts]
         keys = np.fromiter(map(zlib.crc32, wanted), dtype=np.uint32, count=len(wanted))
         first, last = sums.searchsorted(keys).tolist(), sums.searchsorted(keys, side="right").tolist()
-        found = np.full(len(wanted), -1, dtype=np.int64)
-        for row, text in enumerate(wanted):
-            for place in order[first[row] : last[row]].tolist():  # one, but for texts of equal checksum
-                if self._bytes(place) == text:
-                    found[row] = place
+        found = []
+        for text, sought, begin, end in zip(texts, wanted, first, last, strict=True):
+            for place in order[begin:end].tolist():  # one, but for texts of equal checksum
+                if self._bytes(place) == sought:
+                    _keep(self._found, text, place)
                     break
             else:
-                place = self._places.get(texts[row], self._n)
-                found[row] = place if place < self._n else -1
+                place = self._places.get(text, self._n)
+            found.append(place if place < self._n else -1)
         return found
 
     def _stored(self, place: int) -> str:
@@ -205,3 +228,10 @@ class Tags(Column[tuple[str, ...]]):
 
     def _stored(self, place: int) -> tuple[str, ...]:
         return tuple(self._names[code] for code in self._codes[self._ends[place] : self._ends[place + 1]].tolist())
+
+
+def _keep(known: dict[K, T], key: K, value: T) -> None:
+    """Remember something; a memory that is full begins anew."""
+    if len(known) >= _KEPT:
+        known.clear()
+    known[key] = value

@@ -136,6 +136,8 @@ class DenseTable(Table):
 
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
+        # once more, a dimension in each row: BLAS multiplies a few queries with it in half the time
+        self._across = np.ascontiguousarray(vectors.T)
         self._inverse = _inverse(np.linalg.norm(vectors, axis=1))
 
     def rows(self, items: npt.NDArray[np.integer[Any]]) -> Floats:
@@ -143,11 +145,11 @@ class DenseTable(Table):
         return rows
 
     def scores(self, query: Floats) -> Floats:
-        scores: Floats = self.vectors @ query
+        scores: Floats = query @ self._across
         return scores
 
     def batch(self, queries: Floats) -> Floats:
-        return queries @ self.vectors.T
+        return queries @ self._across
 
     def best_each(self, queries: Floats, wanted: Sequence[Wanted], bias: Floats | None = None) -> list[Found]:
         scores = self.batch(queries)  # one product of matrices: what is in the cache is used for every query

@@ -199,8 +199,7 @@ class _Visit:
     def _note(self, seconds: float) -> None:
         gate = self._gate
         route = self._scope["path"] if self._scope["path"] in gate._quick else gate._routes(self._scope)
-        gate._meters.requests.labels(route, str(self._status)).inc()
-        gate._meters.seconds.labels(route).observe(seconds)
+        gate._meters.answered(route, self._status, seconds)
         wanted = gate._settings.log
         if wanted == "all" or (wanted == "errors" and self._status >= 400):
             facts = {

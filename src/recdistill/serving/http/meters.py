@@ -60,8 +60,19 @@ class Meters:
             registry=shared,
         )
         self.events = Counter("recdistill_feedback_events", "Events that were sent", ["outcome"], registry=shared)
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         if SHARED not in os.environ:
             process.ProcessCollector(registry=self.registry)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer; to find a counter by its labels takes longer than to count, so it is done once."""
+        known = self._answered.get((route, status))
+        if known is None:
+            known = self.requests.labels(route, str(status)), self.seconds.labels(route)
+            self._answered[route, status] = known
+        count, time = known
+        count.inc()
+        time.observe(seconds)
 
     def text(self) -> bytes:
         """All of them in the text format of Prometheus."""
