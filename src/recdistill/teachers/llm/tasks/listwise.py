@@ -16,8 +16,9 @@ from ..asked import Asked
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import LETTERS, choice_of, order_of
-from .base import Answers, Place, batched, grouped
+from .base import Answers, Place, batched
 from .contexts import CandidatesTask, ContextJob
+from .places import without_places
 
 __all__ = ["Listwise", "ListwiseJob"]
 
@@ -32,7 +33,8 @@ class Listwise(CandidatesTask):
     With log-probabilities one token is enough: the probabilities of the letters are those of the items. Without them
     the model writes the order of all letters; what it leaves out follows, what it makes up is dropped, and an item on
     rank r gets a probability proportional to 1 / r. Candidates are shuffled, in each of ``orders`` anew, and answers
-    are averaged: so a model's liking for a place is no liking for an item.
+    are averaged: so a model's liking for a place is no liking for an item. What a letter gets on average over all
+    questions is taken off as well (``calibrate_places``), see :func:`~.places.without_places`.
 
     The confidence of a list is the probability that went to any letter (or the share of letters that were named), times
     how much the orders agree: one minus the Jensen-Shannon divergence of their answers over its largest value.
@@ -45,6 +47,9 @@ class Listwise(CandidatesTask):
         description="letters: by log-probabilities; order: all letters written; auto: letters if they can be had",
     )
     orders: int = Field(1, ge=1, description="different orders in which the candidates are shown")
+    calibrate_places: bool = Field(
+        True, description="letters: take off what each place gets on average, as far as that is not chance"
+    )
     rest: float = Field(
         0.1, gt=0, lt=1, description="probability that is left for all items which are no candidates together"
     )
@@ -139,10 +144,12 @@ class ListwiseJob(ContextJob):
             meaning="log-probability of the item as next event, under a language model that chose among candidates",
         )  # fmt: skip
         answered = 0
+        said, sure = self._read(answers)
+        fair = without_places(said) if self.letters and self.task.calibrate_places else said
         with writer:
-            for batch in batched(grouped(answers, self.task.orders), 4096):
-                contexts = np.array([context for context, _ in batch], dtype=np.int64)
-                items, p, confidence = self._lists(batch)
+            for batch in batched(range(len(self.asked)), 4096):
+                contexts = np.array(batch, dtype=np.int64)
+                items, p, confidence = self._lists(batch, said, fair, sure)
                 answered += int((confidence > 0).sum())
                 rows = self.asked.positions[contexts]
                 with np.errstate(divide="ignore"):
@@ -155,34 +162,33 @@ class ListwiseJob(ContextJob):
         writer.seal(answers=answered)
         return {"contexts": len(self.asked), "lists": answered, "answered by": "letters" if self.letters else "order"}
 
-    def _lists(self, batch: list[tuple[int, list[Reply | None]]]) -> tuple[Items, Doubles, npt.NDArray[np.float32]]:
-        """Items, probabilities and confidence of some contexts."""
-        n = self.candidates.shape[1]
-        items, p = np.full((len(batch), n), -1, dtype=np.int32), np.zeros((len(batch), n))
-        confidence = np.zeros(len(batch), dtype=np.float32)
-        for row, (context, replies) in enumerate(batch):
-            mean, sure = self._mean(context, replies)
-            if mean:
-                items[row, : len(mean)] = list(mean)
-                p[row, : len(mean)] = list(mean.values())
-                confidence[row] = sure
-        return items, p, confidence
-
-    def _mean(self, context: int, replies: list[Reply | None]) -> tuple[dict[int, float], float]:
-        """Mean probability of each item over the orders that were answered, and the confidence."""
-        known = sorted(self.known(self.candidates[context]).tolist())
-        rows, said = [], []
-        for order, reply in enumerate(replies):
-            found = reply and self.probabilities(context * self.task.orders + order, reply)
+    def _read(self, answers: Answers) -> tuple[Doubles, Doubles]:
+        """Probabilities in the order shown, ``[questions, n]``, and how much was said; NaN where nothing was."""
+        said, sure = np.full((len(self), self.candidates.shape[1]), np.nan), np.full(len(self), np.nan)
+        for number, reply in answers:
+            found = reply and self.probabilities(number, reply)
             if found:
-                by_item = dict(zip(found[0].tolist(), found[1].tolist(), strict=True))
-                rows.append([by_item[item] for item in known])
-                said.append(found[2])
-        if not rows:
-            return {}, 0.0
-        p = np.array(rows)
-        mean = p.mean(axis=0)
-        return dict(zip(known, mean.tolist(), strict=True)), float(np.mean(said)) * _agreement(p, mean)
+                said[number, : len(found[0])], sure[number] = found[1], found[2]
+        return said, sure
+
+    def _lists(
+        self, contexts: list[int], said: Doubles, fair: Doubles, sure: Doubles
+    ) -> tuple[Items, Doubles, npt.NDArray[np.float32]]:
+        """Items, probabilities and confidence of some contexts."""
+        n, orders = self.candidates.shape[1], self.task.orders
+        items, p = np.full((len(contexts), n), -1, dtype=np.int32), np.zeros((len(contexts), n))
+        confidence = np.zeros(len(contexts), dtype=np.float32)
+        for row, context in enumerate(contexts):
+            asked = range(context * orders, (context + 1) * orders)
+            answered = [number for number in asked if not np.isnan(sure[number])]
+            if answered:
+                known = np.sort(self.known(self.candidates[context]))
+                # of each order, where the items stood, by item
+                places = np.array([np.argsort(self.shown(number)) for number in answered])
+                raw, even = (np.take_along_axis(values[answered], places, axis=1) for values in (said, fair))
+                items[row, : len(known)], p[row, : len(known)] = known, even.mean(axis=0)
+                confidence[row] = sure[answered].mean() * _agreement(raw, raw.mean(axis=0))
+        return items, p, confidence
 
 
 def _agreement(p: Doubles, mean: Doubles) -> float:
