@@ -19,7 +19,7 @@ ROOMS = (
     {"errors"},
     {"config", "registry", "files", "progress", "stages"},
     {"data"},
-    {"knowledge"},
+    {"knowledge", "pretrained"},
     {"models"},
     {"objectives", "evaluation", "teachers"},
     {"serving", "compression", "training"},

@@ -23,12 +23,15 @@ from recdistill.models import (
     Headed,
     ItemKNN,
     LightGCN,
+    LLMRecommender,
     ModelConfig,
     Popularity,
+    RankingModel,
     SASRec,
     TextKNN,
 )
 from recdistill.testing import ModelContract, NeuralContract
+from tests.models.language_model import FOLDER, write_language_model
 from tests.synthetic import tiny_split
 
 
@@ -138,6 +141,27 @@ class TestHeadedMF(NeuralContract):
 
 class TestHSTUWithoutBlocks(NeuralContract):
     config: ClassVar[ModelConfig] = HSTU(dim=8, blocks=0)
+
+
+class WithLanguageModel(NeuralContract):
+    def model(self, seed: int = 0) -> RankingModel:
+        write_language_model()
+        return super().model(seed)
+
+    def test_parameters_are_counted(self) -> None:
+        model = self.model()
+        learned = sum(value.size for value in model.tensors().values())
+        assert model.n_parameters > learned + 1000  # those of the language model, which are not saved, count too
+
+
+class TestLLMRecommender(WithLanguageModel):
+    config: ClassVar[ModelConfig] = LLMRecommender(model=FOLDER, dtype="float32", dim=8, max_length=6, rank=2)
+
+
+class TestFrozenLLMRecommenderWithTextOnly(WithText, WithLanguageModel):
+    config: ClassVar[ModelConfig] = LLMRecommender(
+        model=FOLDER, dtype="float32", dim=8, rank=0, layers=1, head="free", text="encoder", fusion="text-only"
+    )
 
 
 def test_every_model_of_the_table_is_under_contract() -> None:

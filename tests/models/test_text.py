@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from recdistill.errors import ConfigError
+from recdistill.errors import ConfigError, KnowledgeError
 from recdistill.knowledge import EmbeddingsWriter, Knowledge
-from recdistill.models import FISM, HSTU, SASRec, load_model
+from recdistill.models import FISM, HSTU, MF, SASRec, load_model
 from recdistill.models.neural import NeuralModel
 from recdistill.models.sequence import SequenceConfig
-from recdistill.models.text import NullSpaceFusion, shared_space, whiten
+from recdistill.models.text import NullSpaceFusion, item_text, shared_space, whiten
+from recdistill.teachers.own_vectors import leave_vectors
 from recdistill.training import Training, fit
 from tests.synthetic import tiny_split
 
@@ -87,3 +88,13 @@ def test_two_catalogues_share_a_space() -> None:
     np.testing.assert_allclose(one @ other.T, centred[0] @ centred[1].T / scale, rtol=1e-4, atol=1e-5)
     alike, _ = shared_space(np.ones((3, 2)), np.zeros((2, 2)))
     assert not alike.any()
+
+
+def test_item_vectors_of_a_recommender_go_inside_like_an_encoders(tmp_path: Path) -> None:
+    split = tiny_split()
+    model = MF(dim=4).build(split)
+    leave_vectors(model, split, tmp_path, "mf")
+    knowledge = Knowledge.open(tmp_path)
+    np.testing.assert_allclose(item_text(knowledge, "mf"), whiten(model.item_vectors()))
+    with pytest.raises(KnowledgeError, match="no teacher left embeddings of items"):
+        item_text(knowledge, "all")

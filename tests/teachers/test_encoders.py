@@ -9,10 +9,11 @@ import torch
 from recdistill.data.dataset import Catalogue
 from recdistill.errors import ConfigError, KnowledgeError, TeacherError
 from recdistill.knowledge import Knowledge
+from recdistill.pretrained.loading import choose_device, choose_dtype
 from recdistill.teachers import LLMEncoder, TextEncoder
 from recdistill.teachers import encoder as encoder_module
 from recdistill.teachers.encoder import LoadedEncoder
-from recdistill.teachers.hugging_face import HuggingFaceEncoder, choose_device, choose_dtype, pool
+from recdistill.teachers.hugging_face import HuggingFaceEncoder, pool
 from recdistill.testing import tiny_split
 
 TEXTS = ["A romantic comedy about a wedding", "Two lovers, many jokes", "", "Submarine crew at war", "🎬 電影 кино"]

@@ -48,6 +48,12 @@ MODELS = Components(
         "another model through a head of its own: one of its tasks",
     ),
     Component("hstu", "recdistill.models.hstu:HSTU", "train", "gated attention over the history, without a softmax"),
+    Component(
+        "llm-recommender",
+        "recdistill.models.llm_recommender:LLMRecommender",
+        "text",
+        "a causal language model over item vectors, frozen or with LoRA adapters",
+    ),
 )
 """Every model: name in recipes, class, extra, what it is."""
 

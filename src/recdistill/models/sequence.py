@@ -33,7 +33,7 @@ class SequenceConfig(NeuralConfig):
     max_length: int = Field(50, ge=1, description="longest history read, in events")
     dropout: float = Field(0.2, ge=0, lt=1)
     text: str | None = Field(
-        None, description="teacher whose item embeddings go inside; 'all' joins those of every teacher"
+        None, description="teacher whose item embeddings or vectors go inside; 'all' joins those of all encoders"
     )
     fusion: Literal["sum", "null-space", "text-only"] = Field(
         "sum",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import KnowledgeError
+from ..knowledge import WeightsStore
 
 if TYPE_CHECKING:
     from ..knowledge import Knowledge
@@ -92,7 +93,9 @@ class NullSpaceFusion(nn.Module):
 
 
 def item_text(knowledge: Knowledge | None, teacher: str) -> npt.NDArray[np.float32]:
-    """Whitened item embeddings of one teacher, or of all of them side by side (``teacher="all"``).
+    """Whitened item embeddings of one teacher, or of all encoders side by side (``teacher="all"``).
+
+    Those of a recommender are the item vectors that it left with its weights.
 
     Returns:
         float32 ``[n_items, width]``.
@@ -102,6 +105,11 @@ def item_text(knowledge: Knowledge | None, teacher: str) -> npt.NDArray[np.float
     """
     if knowledge is None:
         raise KnowledgeError("this model needs item embeddings inside", hint="teach with a text or LLM encoder first")
+    recommender = next(
+        (s for s in knowledge.stores if isinstance(s, WeightsStore) and s.manifest.teacher == teacher), None
+    )
+    if recommender is not None:
+        return whiten(np.asarray(recommender.tensors()["items"]))
     stores = knowledge.embeddings(None if teacher == "all" else teacher)
     return np.concatenate([whiten(store.all()) for store in stores], axis=1)
 

@@ -18,9 +18,9 @@ from ..data.dataset import Catalogue, Dataset, Split
 from ..errors import KnowledgeError, TeacherError
 from ..knowledge import EmbeddingsStore, EmbeddingsWriter, Knowledge, is_sealed
 from ..knowledge.embeddings import VectorType
+from ..pretrained import Weights, locate
 from ..progress import track
 from .base import TeacherConfig
-from .weights import Weights, locate
 
 __all__ = ["Encoder", "LoadedEncoder", "embed_rest", "texts_of"]
 

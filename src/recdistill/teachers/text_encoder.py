@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..pretrained.loading import choose_device, choose_dtype, loading
 from ..registry import need
 from .encoder import Encoder, LoadedEncoder
-from .hugging_face import HuggingFaceEncoder, choose_device, choose_dtype, loading, pool
+from .hugging_face import HuggingFaceEncoder, pool
 
 __all__ = ["TextEncoder"]
 

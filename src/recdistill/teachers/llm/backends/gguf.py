@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ....errors import TeacherError
+from ....pretrained import locate
 from ....registry import need
-from ...weights import locate
 from ..engine import Backend
 from ..pace import PaceConfig
 from .base import BackendConfig

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ....errors import TeacherError
-from ...hugging_face import choose_device, load_pretrained
-from ...weights import locate
+from ....pretrained import locate
+from ....pretrained.loading import choose_device, load_pretrained
 from ..engine import Backend
 from ..exchange import Capabilities, Failure, Reply, Request, Top
 from ..pace import PaceConfig

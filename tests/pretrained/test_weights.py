@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recdistill.errors import TeacherError
-from recdistill.teachers import weights
-from recdistill.teachers.weights import PACKAGED, Packaged, locate
+from recdistill.pretrained import weights
+from recdistill.pretrained.weights import PACKAGED, Packaged, locate
 
 
 @pytest.mark.parametrize("name", list(PACKAGED))
