@@ -20,6 +20,7 @@ from recdistill.models import EASE, Popularity, SASRec
 from recdistill.models.base import RankingModel
 from recdistill.objectives import CrossEntropy, StartFrom
 from recdistill.serving import Bundle
+from recdistill.serving.scorers import VectorScorer
 from recdistill.training import Training, fit
 from tests.compression.long_chain import long_chain
 from tests.compression.shared import QUICK
@@ -127,6 +128,36 @@ def test_the_picked_bundle_can_have_users_and_a_tower(
     assert bundle.users is not None
     assert bundle.add_item("new", "item number 3 about topic 1") == data.n_items
     assert bundle.recommend(user=data.dataset.users[0])
+
+
+@pytest.mark.parametrize("step", [c.Int4(epochs=0), c.PruneDims(amount=0.5, epochs=0), c.PQ(epochs=0)])
+def test_a_tower_speaks_the_language_of_what_was_picked(
+    data: Split, model: RankingModel, tmp_path: Path, step: Step
+) -> None:
+    made = compress(model, data, steps=[step], gate=LENIENT, directory=tmp_path / "chain")
+    bundle = Bundle.open(made.bundle(tmp_path / "b", dataset=data.dataset, tower=True))
+    assert bundle.card["compression"]["steps"] == [step.name]
+    assert bundle.tower is not None
+    scorer = bundle.scorer
+    assert isinstance(scorer, VectorScorer)
+    vector = bundle.tower.embed(["item number 3 about topic 1"])[0]
+    new = bundle.add_item("new", "item number 3 about topic 1")
+    state = scorer.contexts(data.test.history)
+    bias = vector[-1] if scorer.bias is not None else 0.0
+    expected = state @ vector[: state.shape[1]] + bias
+    np.testing.assert_allclose(bundle.score(data.test)[:, new], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_bundle_that_its_tower_makes_too_large_is_told_of(
+    data: Split, model: RankingModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = tmp_path / "chain"
+    whole = compress(model, data, steps=[], gate=LENIENT, directory=chain).outcome.whole
+    made = compress(model, data, steps=[], gate=LENIENT, budget=Budget(under=whole.bytes), directory=chain)
+    made.bundle(tmp_path / "bare")
+    assert not caplog.records
+    made.bundle(tmp_path / "b", dataset=data.dataset, tower=True)
+    assert f"bytes, beyond {whole.bytes:,}" in caplog.text
 
 
 def test_nothing_is_done_twice_and_another_gate_or_budget_asks_nothing(

@@ -83,7 +83,7 @@ class Compressed:
 
         Args:
             path: Directory to make.
-            card: What stands in its card, beside what the chain found.
+            card: What stands in its card; what the chain found is added as ``compression``.
             dataset: What the model was fitted on; needed for the parts that follow.
             users: As in :func:`~recdistill.compression.write_bundle`, like ``tower`` and ``ann``.
             tower: For items that come later.
@@ -96,12 +96,15 @@ class Compressed:
         assert row is not None
         if path.exists():
             raise RunError("is there already, nothing was overwritten", where=path, hint="name another place")
-        told = {**(card or {}), "compression": self._told(row)}
+        card = card or {}
+        told = {**card, "compression": self._told(row) | card.get("compression", {})}
         if dataset is not None and (users or tower is not False or ann):
             picked = self.picked
-            return write_bundle(
+            write_bundle(
                 picked.model, dataset, path, vectors=picked.storage, card=told, users=users, tower=tower, ann=ann
             )
+            self._weigh(path)
+            return path
         with atomic_directory(path) as part:
             shutil.copytree(place / "bundle", part, dirs_exist_ok=True)
             manifest = Manifest.read(Place.open(part), verify=False)
@@ -115,6 +118,14 @@ class Compressed:
             if row.picked:
                 return place
         raise no_fit(self.outcome)
+
+    def _weigh(self, path: Path) -> None:
+        """What came beside the model was not there when the candidates were weighed."""
+        size, under = Bundle.open(path, verify=False).size_bytes, self.outcome.budget.under
+        if under is not None and size > under:
+            log.warning(
+                "with what it has beside the model the bundle has %s bytes, beyond %s", f"{size:,}", f"{under:,}"
+            )
 
     def _told(self, row: Row) -> dict[str, Any]:
         before = self.outcome.rows[1 : self.outcome.rows.index(row) + 1]

@@ -53,22 +53,22 @@ def compress_run(recipe: Recipe, directory: Path, spec: CompressionSpec, *, publ
         if outcome.picked is None and publish:
             raise no_fit(outcome)
         if outcome.picked is not None:
-            _write(run, compressed, COMPRESSED)
+            _write(run, compressed, spec)
             if publish:
                 _publish(directory)
         _report(directory, outcome)
     return outcome
 
 
-def _write(run: Run, compressed: Compressed, name: str) -> None:
-    place = run.directory / name
-    fresh = place.with_name(f".{name}.new")
+def _write(run: Run, compressed: Compressed, spec: CompressionSpec) -> None:
+    place = run.directory / COMPRESSED
+    fresh = place.with_name(f".{COMPRESSED}.new")
     shutil.rmtree(fresh, ignore_errors=True)  # of an interrupted call
-    compressed.bundle(fresh, run.card)
+    compressed.bundle(fresh, run.card | spec.noted(), dataset=run.split.dataset, **run.parts())
     if _fingerprint(fresh) == _fingerprint(place):
         shutil.rmtree(fresh)
         return
-    _aside(run.directory, name)
+    _aside(run.directory, COMPRESSED)
     fresh.replace(place)
 
 

@@ -330,15 +330,14 @@ class Run:
             from ..compression import write_bundle
             from ..models import load_model
 
-            form = self.recipe.bundle
-            more: dict[str, Any] = {"users": form.users, "tower": self.tower(), "ann": form.ann}
-            if compressed is None:
+            if compressed is None or spec is None:
                 write_bundle(load_model(best.path / "model"), self.split.dataset, path / "bundle",
-                             vectors=form.vectors, card=self.card, **more)  # fmt: skip
+                             vectors=self.recipe.bundle.vectors, card=self.card, **self.parts())  # fmt: skip
             else:
                 shutil.rmtree(path / "bundle", ignore_errors=True)  # of an interrupted attempt
                 compressed.outcome.write(path / OUTCOME)
-                compressed.bundle(path / "bundle", self.card, dataset=self.split.dataset, **more)
+                card = self.card | spec.noted()
+                compressed.bundle(path / "bundle", card, dataset=self.split.dataset, **self.parts())
             # the place of that seed among all is no part of it: the stage is the same for other lists of seeds
             return {"seed": seed}
 
@@ -346,7 +345,12 @@ class Run:
         reads += [] if compressed is None else [compressed.outcome.model_dump(mode="json")]
         return self.stages("bundle", [best.key, self.recipe.bundle.shaping, *reads], work)
 
-    def tower(self) -> bool | Floats:
+    def parts(self) -> dict[str, Any]:
+        """What every bundle of the run has beside the model, whatever was made of that: arguments for writing it."""
+        form = self.recipe.bundle
+        return {"users": form.users, "tower": self._tower(), "ann": form.ann}
+
+    def _tower(self) -> bool | Floats:
         """What the text tower of the bundle learns from beside the student: an encoder's embeddings, or nothing."""
         wanted, read = self.recipe.bundle.tower, _knowledge(self._tower_teacher)
         return wanted if isinstance(wanted, bool) else read.embeddings(wanted)[0].all()

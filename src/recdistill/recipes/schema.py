@@ -393,6 +393,9 @@ class EvaluateSpec(Config):
         return self
 
 
+_COMPRESSION, _ASKED = "compression", "asked"
+
+
 class CompressionSpec(Budget):
     """How the student is made smaller before it is served: steps behind a gate, and what the bundle may cost."""
 
@@ -400,6 +403,21 @@ class CompressionSpec(Budget):
 
     steps: list[Step] | None = Field(None, description="in their order; left out: those that suit the model")
     gate: Gate = Gate()
+
+    def noted(self) -> dict[str, Any]:
+        """A section of a bundle's card: what was asked for, so that an update makes the next bundle the same way."""
+        return {_COMPRESSION: {_ASKED: self.model_dump(mode="json")}}
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Any]) -> CompressionSpec | None:
+        """What was asked for when a bundle was made; None if its card does not say so.
+
+        Raises:
+            ConfigError: It says what this version does not know.
+        """
+        section = card.get(_COMPRESSION)
+        asked = section.get(_ASKED) if isinstance(section, Mapping) else None
+        return None if asked is None else cls(**asked)
 
 
 class BundleSpec(Config):
@@ -466,9 +484,6 @@ class Recipe(Config):
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a seed is named twice", key=("seeds",))
-        if self.compression is not None and self.bundle.tower:
-            what = "a compressed bundle has no text tower"
-            raise ConfigError(what, key=("bundle", "tower"), hint="remove one of the two")
         encoders = [teacher.id for teacher in self.teachers if not teacher.ranks]
         if isinstance(self.bundle.tower, str) and self.bundle.tower not in encoders:
             what = f"no encoder is called {self.bundle.tower!r}"

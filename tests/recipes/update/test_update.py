@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,20 @@ import pytest
 from typer.testing import CliRunner
 
 from recdistill.cli.app import app
+from recdistill.compression.card import write_card
 from recdistill.errors import RunError
 from recdistill.recipes import load_recipe, run_recipe
+from recdistill.recipes.compressing import compress_run
+from recdistill.recipes.load import recipe_of_run
 from recdistill.recipes.run import Run
+from recdistill.recipes.schema import CompressionSpec
 from recdistill.recipes.update import Updating, update
-from recdistill.serving import Bundle
+from recdistill.serving import Bundle, Items
+from recdistill.serving.arrivals import Arrival, Arrivals
 from recdistill.serving.deployment import Home
 from recdistill.serving.feedback import Event, open_store
+from recdistill.serving.http.live import Live
+from recdistill.serving.http.meters import Meters
 
 RECIPE = """\
 title: films
@@ -37,7 +45,12 @@ student:
     objectives: [{type: soft-labels, temperature: 1.0}]
     training: {epochs: 2, lr: 0.02, batch: 64}
 evaluate: {baselines: [popularity], examples: 1}
-bundle: {tower: true, showcase: 2}
+bundle: {tower: true, users: true, showcase: 2}
+"""
+SMALLER = """\
+compression:
+  steps: [int8, deflate]
+  gate: {max_drop: 90%, max_tail_drop: 99%, min_overlap: 0}
 """
 GENTLE = Updating(min_events=20, epochs=2)
 EAGER = Updating(min_events=20, epochs=30, lr_scale=1.0, max_drop=0.99, task=1.0)
@@ -53,11 +66,24 @@ def made(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(made: Path, tmp_path: Path, films: Path) -> Path:
-    shutil.copytree(made, tmp_path / "run")
-    mark = tmp_path / "run" / "recipe.json"
+    return copied(made, tmp_path / "run", films)
+
+
+@pytest.fixture
+def small(made: Path, tmp_path: Path, films: Path) -> Path:
+    """The same run, with a recipe that compresses."""
+    run = copied(made, tmp_path / "small", films)
+    (films / "smaller.yaml").write_text(RECIPE + SMALLER, encoding="utf-8")
+    run_recipe(load_recipe(films / "smaller.yaml"), run)
+    return run
+
+
+def copied(made: Path, place: Path, films: Path) -> Path:
+    shutil.copytree(made, place)
+    mark = place / "recipe.json"
     body = json.loads(mark.read_text())
-    mark.write_text(json.dumps(body | {"base": os.path.relpath(films, tmp_path / "run")}))
-    return tmp_path / "run"
+    mark.write_text(json.dumps(body | {"base": os.path.relpath(films, place)}))
+    return place
 
 
 def send(run: Path, histories: dict[str, list[str]], begin: int = 0) -> None:
@@ -135,6 +161,55 @@ def test_a_gate_that_fails_leaves_everything_as_it_was(run: Path) -> None:
     assert asked.exit_code == 1
     assert "refused: it learns nothing" in asked.stdout
     assert update(run, Updating(min_events=10_000)).new_events == 40  # taken up by the next
+
+
+def check_compressed(bundle: Bundle) -> None:
+    assert bundle.manifest.precision == "int8"
+    assert any(file.endswith(".z") for file in bundle.place.sizes)
+    assert bundle.card["compression"]["steps"] == ["int8", "deflate"]
+    assert bundle.tower is not None
+
+
+def test_a_compressed_bundle_with_a_tower_stays_one(small: Path) -> None:
+    home, before = Home.of(small), Bundle.open(small / "bundle")
+    check_compressed(before)
+    Arrivals(home.arrivals, 10).add(Arrival("new", "A comedy with new", "New!", ("Comedy",)), before)
+    send(small, fashion(small))
+    found = update(small, EAGER)
+    assert found.outcome == "published", found.reason
+    after = Bundle.open(found.bundle)
+    check_compressed(after)
+    *history, last = fashion(small, 1)["stranger 0"]
+    assert last in [one.item for one in after.recommend(history, 3)]
+    assert after.recommend(user="stranger 1", n=1)  # users are kept, and new ones are among them
+    served = Live(home, Meters(), new_items=10).now.main  # what a server opens
+    assert [one.item for one in served.recommend(history, 1, where=Items("new"))] == ["new"]
+
+
+def test_what_was_compressed_by_the_command_stays_compressed(run: Path) -> None:
+    recipe = recipe_of_run(run)
+    spec = CompressionSpec(steps=["int8", "deflate"], gate={"max_drop": 0.9, "max_tail_drop": 0.99, "min_overlap": 0})
+    compress_run(recipe, run, spec, publish=True)
+    check_compressed(Bundle.open(run / "bundle"))
+    send(run, fashion(run))
+    found = update(run, EAGER)
+    assert found.outcome == "published", found.reason
+    check_compressed(Bundle.open(found.bundle))
+
+
+def test_nothing_changes_when_no_candidate_fits_the_budget(run: Path) -> None:
+    card = run / "bundle"
+    bundle = Bundle.open(card)
+    told = bundle.card | CompressionSpec(steps=["deflate"], under="1kB").noted()
+    write_card(card, told, told.pop("bundle"))
+    replace(bundle.manifest, files={}).write(card)
+    send(run, fashion(run))
+    before = Home.of(run).current()
+    found = update(run, EAGER)
+    assert found.outcome == "refused"
+    assert "no candidate fits the budget" in found.reason
+    assert Home.of(run).current() == before
+    assert tried(run)[0]["gate"] is None
 
 
 def test_the_command_waits_for_enough_events(run: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...compression import write_bundle
-from ...compression.chain import compress
+from ...compression.chain import compress, no_fit
 from ...errors import RunError
 from ...files import append_line, atomic_directory, read_json, write_json
 from ...knowledge import Knowledge
@@ -26,6 +26,7 @@ from ...stages import NotDone
 from ...training import Training, fit
 from ..load import recipe_of_run
 from ..run import Run
+from ..schema import CompressionSpec
 from .config import Updating
 from .drift import drift
 from .events import Feedback, Lesson, read_feedback, take_up
@@ -84,10 +85,11 @@ def update(directory: str | Path, wanted: Updating | None = None, feedback: str 
 
     The student goes on from where the last update left it. It learns from the rows of users with new events and, for
     replay, from some others; from the stored answers of the teachers at all contexts that are the same as before; and
-    from what it said itself before. The bundle is written as the recipe says and compared with the one that is served
-    now, on the run's validation contexts and on the newest events, which were held back. A gate that fails leaves
-    everything as it was, and so does an interruption; the events are then taken up by the next update. Every
-    attempt is a line of ``serving/updates.jsonl``.
+    from what it said itself before. The bundle is made as the served one was, with what that has beside the model, such
+    as a text tower, and compressed again if that one was. It is compared with the one that is served now, on the run's
+    validation contexts and on the newest events, which were held back. A gate that fails leaves everything as it was,
+    and so does an interruption; the events are then taken up by the next update. Every attempt is a line of
+    ``serving/updates.jsonl``.
 
     Args:
         directory: A finished run.
@@ -153,16 +155,21 @@ class _Update:
     def _made(self, lesson: Lesson, scratch: Path, moved: dict[str, Any], new: int) -> Updated:
         model, known = self._refined(lesson, scratch)
         bundle = scratch / "bundle"
-        self._write(model, lesson, known, bundle)
+        why_not = self._write(model, lesson, known, bundle)
+        if why_not:
+            return self._refused(why_not, moved, None, new)
         metric = self.run.recipe.evaluate.metric
         verdict = judge(
             Bundle.open(self.served), Bundle.open(bundle), self.run.split.valid, lesson.fresh, metric, self.wanted
         )
         if not verdict.passed:
-            log.warning("the served bundle stays: %s", verdict.reason)
-            return Updated(_REFUSED, verdict.reason, new, moved, verdict, self.served, self.deployed.number)
+            return self._refused(verdict.reason, moved, verdict, new)
         release = self._publish(model, bundle, verdict)
         return Updated(_PUBLISHED, "", new, moved, verdict, release / "bundle", self.home.current().number)
+
+    def _refused(self, reason: str, moved: dict[str, Any], verdict: Verdict | None, new: int) -> Updated:
+        log.warning("the served bundle stays: %s", reason)
+        return Updated(_REFUSED, reason, new, moved, verdict, self.served, self.deployed.number)
 
     def _refined(self, lesson: Lesson, scratch: Path) -> tuple[NeuralModel, Knowledge]:
         """The student after the new events, and what it was taught by."""
@@ -199,21 +206,24 @@ class _Update:
             return Knowledge(())
         return Knowledge((own_answers(model, BEFORE, lesson, scratch / "before", _REMEMBERED),))
 
-    def _write(self, model: NeuralModel, lesson: Lesson, known: Knowledge, path: Path) -> None:
-        """The bundle as the recipe wants it: compressed behind its own gate, or as it is."""
-        recipe, settled = self.run.recipe, self.run.settled("distilled")
+    def _write(self, model: NeuralModel, lesson: Lesson, known: Knowledge, path: Path) -> str:
+        """The bundle, made as the served one was: compressed behind a gate of its own, or not; or why there is none."""
+        settled, dataset = self.run.settled("distilled"), lesson.split.dataset
         card = self.run.card | {"update": {"events": len(self.feedback), "until": self.feedback.last}}
-        if (spec := recipe.compression) is not None:
-            shutil.rmtree(path, ignore_errors=True)  # of an interrupted attempt
-            compress(
-                model, lesson.split, steps=spec.steps, knowledge=known, gate=spec.gate, budget=spec,
-                objectives=terms_of(settled.objectives, known, self.wanted),
-                training=settled.training.replace(seed=self.wanted.seed), directory=path.parent / "compress",
-            ).bundle(path, card)  # fmt: skip
-            return
-        write_bundle(
-            model, lesson.split.dataset, path, vectors=recipe.bundle.vectors, tower=self.run.tower(), card=card
-        )
+        spec = CompressionSpec.of_card(Bundle.open(self.served, verify=False).card) or self.run.recipe.compression
+        if spec is None:
+            write_bundle(model, dataset, path, vectors=self.run.recipe.bundle.vectors, card=card, **self.run.parts())
+            return ""
+        shutil.rmtree(path, ignore_errors=True)  # of an interrupted attempt
+        found = compress(
+            model, lesson.split, steps=spec.steps, knowledge=known, gate=spec.gate, budget=spec,
+            objectives=terms_of(settled.objectives, known, self.wanted),
+            training=settled.training.replace(seed=self.wanted.seed), directory=path.parent / "compress",
+        )  # fmt: skip
+        if found.outcome.picked is None:
+            return str(no_fit(found.outcome))
+        found.bundle(path, card | spec.noted(), dataset=dataset, **self.run.parts())
+        return ""
 
     def _publish(self, model: NeuralModel, bundle: Path, verdict: Verdict) -> Path:
         """Keep the release and serve it, in place of the first variant."""
