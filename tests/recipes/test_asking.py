@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recdistill.errors import RunError
+from recdistill.evaluation.audited import Audited
 from recdistill.files import read_json
 from recdistill.knowledge import Knowledge
 from recdistill.recipes import Recipe, load_recipe, run_recipe
@@ -69,7 +72,17 @@ def test_estimated_audited_and_distilled_with_real_weights(folder: Path, tmp_pat
     assert {other.name for other in audited.found.beside} == {"popularity", "item-knn", STUDENT}
     assert audited.found.coverage == 1.0
     assert json.loads((run / "audit" / "small.json").read_text())["verdict"] == audited.verdict
+    assert audited.terms == ("student.distilled.objectives.1.weight",)
+    assert Audited.of_run(run) == (audited,)
     run_recipe(recipe(folder), run)
+    assert audited.verdict in html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    (again,) = audits(recipe(folder), run, contexts=3, orders=2, lists="random")
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    assert f"small: {again.verdict}" in page
+    assert f"--set student.distilled.objectives.1.weight={again.found.share:.2f}" in page
+    (run / "audit" / "small.json").write_text("{}")
+    with pytest.raises(RunError, match=r"small.json: teacher: Field required; audit again"):
+        Audited.of_run(run)
     (stage,) = (run / "stages" / "teach" / "small").glob("*/done.json")
     info = read_json(stage)["info"]
     assert info["questions"] == {"answered": 6}

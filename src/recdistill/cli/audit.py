@@ -9,8 +9,7 @@ import typer
 from .options import Json, Out, Overrides, RecipeFile, run_directory
 
 if TYPE_CHECKING:
-    from ..evaluation import Comparison
-    from ..recipes.audit import Audited
+    from ..evaluation.audited import Audited
 
 __all__ = ["audit"]
 
@@ -57,7 +56,7 @@ def audit(
     loaded = load_recipe(recipe, tuple(overrides or ()))
     found = audits(loaded, run_directory(loaded.title, out), contexts, orders, chosen, student)
     if as_json:
-        typer.echo(json.dumps([one.plain() for one in found], indent=2))
+        typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
         return
     for one in found:
         _print(one)
@@ -68,38 +67,15 @@ def audit(
 def _print(one: Audited) -> None:
     from rich.table import Table
 
+    from ..reports import audit_table
     from .output import console, facts
 
-    found, out = one.found, console()
+    layout, out = audit_table(one), console()
     out.print(f"[bold]{one.teacher}: {one.verdict}[/bold]", soft_wrap=True)
     for warning in one.warnings:
         out.print(f"  note: {warning}", style="dim", markup=False, soft_wrap=True)
-    grid = Table("first item is right", "share", "from", "to", f"{one.teacher} − it", box=None)
-    grid.add_row(one.teacher, *map(_share, (found.hits.mean, found.hits.low, found.hits.high)), "")
-    for other in found.beside:
-        shares = map(_share, (other.hits.mean, other.hits.low, other.hits.high))
-        grid.add_row(other.name, *shares, _points(other.teacher))
-    grid.add_row("guessing", _share(found.chance), "", "", "")
+    grid = Table("", *layout.heads, box=None)
+    for name, cells in layout.lines:
+        grid.add_row(name, *(f"{cell.text} ({cell.below})" if cell.below else cell.text for cell in cells))
     out.print(grid)
-    where = "drawn by the task's candidates" if one.drawn else "the right item among random others"
-    bias, same, reworded = found.bias, found.same_first, found.same_first_in_other_words
-    facts(
-        [
-            ("lists", f"{found.contexts:,}, {where}"),
-            ("answers", f"{_share(found.coverage)} of the questions, {sum(one.tokens):,} tokens paid now"),
-            ("same first item", None if same is None else f"{_share(same)} in another order"),
-            ("other wording", None if reworded is None else f"{_share(reworded)} the same first item"),
-            ("bias of places", bias and f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"),
-            ("says / is right", f"{_share(found.calibration.said)} / {_share(found.calibration.right)}"),
-            (f"with {found.base}", f"{_points(found.together)} points"),
-            ("weight", f"{found.share:.2f} beside {found.base}"),
-        ]
-    )
-
-
-def _points(found: Comparison) -> str:
-    return f"{100 * found.difference:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    facts(layout.facts)

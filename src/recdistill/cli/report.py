@@ -20,12 +20,10 @@ def report(
 
     It is one HTML file that needs no network.
     """
-    from ..compression.outcome import Outcome
-    from ..reports import ReportData, judge, write_report
+    from ..reports import judge, write_run_report
     from .output import shown
 
-    data = ReportData.read(run / "results.json")
     page = out or run / "report.html"
-    write_report(data, page, Outcome.beside(run))
+    data = write_run_report(run, page)
     typer.echo(judge(data).sentence)
     typer.echo(f"  report  {shown(page)}")

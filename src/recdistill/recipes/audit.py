@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ..data.dataset import Split
 from ..errors import RecdistillError
 from ..evaluation.audit import Audit, audit
+from ..evaluation.audited import Audited
 from ..evaluation.verdict import verdict, warnings
-from ..files import write_json
 from ..models import RankingModel, load_model
 from ..models.item_knn import ItemKNN
 from ..models.popularity import Popularity
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..teachers.llm.teacher import LLM
     from ..teachers.llm.trial import Lists, Trial
 
-__all__ = ["STUDENT", "Audited", "audits", "examine"]
+__all__ = ["STUDENT", "audits", "examine"]
 
 STUDENT = "student alone"
 _SHORT = 5
@@ -34,40 +34,13 @@ _BLOCK = 256
 """Contexts scored at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """One teacher's audit.
-
-    Attributes:
-        teacher: Its id.
-        task: What it is asked.
-        found: The numbers.
-        verdict: Whether it is worth it, in words.
-        warnings: What else one should know.
-        drawn: Whether the lists are those of the task's generator; if not, the right item stands among random others.
-        counts: What became of the questions.
-        tokens: Read and written for this audit; 0 for what was in the journal.
-    """
-
-    teacher: str
-    task: str
-    found: Audit
-    verdict: str
-    warnings: tuple[str, ...]
-    drawn: bool
-    counts: dict[str, int]
-    tokens: tuple[int, int]
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
-
 def audits(
     recipe: Recipe, directory: str | Path, contexts: int = 100, orders: int = 3, lists: Lists = "auto",
     student: bool = True,
 ) -> list[Audited]:  # fmt: skip
     """Audit each language model of a recipe that ranks; results are kept in ``audit/ID.json`` of the run directory.
+
+    If the run has a report, they become a part of it.
 
     The data, the teachers that candidates come from, the baselines and the student alone are stages of the run, which
     are done now if they are not yet, and not again later.
@@ -89,7 +62,11 @@ def audits(
         for spec in recipe.teachers:
             if spec.type == "llm":
                 found.append(_audit(run, spec, contexts, orders, lists, student))
-                write_json(run.directory / "audit" / f"{spec.id}.json", found[-1].plain())
+                found[-1].write(run.directory)
+        if found and (run.directory / "report.html").exists():
+            from ..reports import write_run_report
+
+            write_run_report(run.directory)
     return found
 
 
@@ -124,8 +101,16 @@ def _audit(run: Run, spec: TeacherSpec, contexts: int, orders: int, lists: Lists
     others = _others(run, student)
     found = examine(trial, run.split, others, STUDENT if student else None)
     return Audited(
-        spec.id, llm.task.name, found, verdict(found), tuple(warnings(found)), trial.drawn, trial.counts, trial.tokens
-    )
+        teacher=spec.id, task=llm.task.name, found=found, verdict=verdict(found), warnings=tuple(warnings(found)),
+        drawn=trial.drawn, counts=trial.counts, tokens=trial.tokens, terms=tuple(_terms(run.recipe, spec.id)),
+    )  # fmt: skip
+
+
+def _terms(recipe: Recipe, teacher: str) -> Iterator[str]:
+    """Keys of the weights of the terms that read a teacher."""
+    for index, objective in enumerate(recipe.student.distilled.objectives):
+        if teacher in objective.named_teachers:
+            yield f"student.distilled.objectives.{index}.weight"
 
 
 def _others(run: Run, student: bool) -> dict[str, RankingModel]:

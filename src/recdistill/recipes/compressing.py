@@ -56,7 +56,7 @@ def compress_run(recipe: Recipe, directory: Path, spec: CompressionSpec, *, publ
             _write(run, compressed, spec)
             if publish:
                 _publish(directory)
-        _report(directory, outcome)
+        _report(directory)
     return outcome
 
 
@@ -84,13 +84,13 @@ def _publish(directory: Path) -> None:
         shutil.copytree(directory / COMPRESSED, part, dirs_exist_ok=True)
 
 
-def _report(directory: Path, outcome: Outcome) -> None:
+def _report(directory: Path) -> None:
     """Write the report again, if there is one."""
     page, results = directory / "report.html", directory / "results.json"
     if page.exists() and results.exists():
-        from ..reports import ReportData, write_report
+        from ..reports import write_run_report
 
-        write_report(ReportData.read(results), page, outcome)
+        write_run_report(directory)
 
 
 def _same(path: Path, outcome: Outcome) -> bool:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..compression.outcome import FILE as OUTCOME
-from ..compression.outcome import Outcome
 from ..config import Config
 from ..data.store import load_split, save_split
 from ..errors import RunError
@@ -393,7 +392,7 @@ class Run:
 
     def publish(self, results: Stage) -> None:
         """Put results, report and bundle where people look; what an earlier recipe left there is kept aside."""
-        from ..reports import ReportData, write_report
+        from ..reports import write_run_report
 
         new, place, page = (
             results.path / "results.json",
@@ -417,7 +416,7 @@ class Run:
             with atomic_path(place) as part:
                 shutil.copyfile(new, part)
         if not page.exists():
-            write_report(ReportData.read(place), page, Outcome.beside(self.directory))
+            write_run_report(self.directory)
         self._publish_showcase()
 
     def _publish_showcase(self) -> None:

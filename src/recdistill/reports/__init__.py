@@ -5,15 +5,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["ReportData", "compression_console", "compression_table", "console_table", "judge", "write_report"]
+__all__ = [
+    "ReportData",
+    "audit_table",
+    "compression_console",
+    "compression_table",
+    "console_table",
+    "judge",
+    "write_report",
+    "write_run_report",
+]
 
 _PLACES = {
     "ReportData": "results",
+    "audit_table": "audit",
     "compression_console": "compression",
     "compression_table": "compression",
     "console_table": "terminal",
     "judge": "verdict",
     "write_report": "page",
+    "write_run_report": "page",
 }
 
 
