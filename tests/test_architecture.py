@@ -127,7 +127,7 @@ def test_component_loads_and_is_described(component: Component) -> None:
 
 
 INSIDE = {"splits": "data", "readers": "data", "live": "training", "steps": "compression"}
-INSIDE |= {kind: f"teachers.llm.{kind}" for kind in ("tasks", "candidates", "backends")}
+INSIDE |= {kind: f"teachers.llm.{kind}" for kind in ("tasks", "candidates", "selectors", "backends")}
 """Packages of the tables that are in no room of their own."""
 
 

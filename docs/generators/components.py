@@ -17,6 +17,7 @@ _ABOUT = {
     "teachers": "Under `teachers:`; parameters of encoders, ensembles and imports go under `parameters:`.",
     "tasks": "Under `parameters.task` of a teacher of type `llm`: what it is asked.",
     "candidates": "Under `parameters.task.candidates` of a teacher of type `llm`: which items it is asked about.",
+    "selectors": "Under `parameters.select.by` of a teacher of type `llm`: which contexts a round asks about.",
     "backends": "Under `parameters.backend` of a teacher of type `llm`: where the language model runs.",
     "models": "Under `student.model`, and under `model` of a teacher of type `recommender`: any model can be either.",
     "objectives": "Loss terms, under `objectives`. Task objectives need labels, the others need knowledge.",

@@ -17,6 +17,9 @@ from recdistill.recipes.schema import (
     TeacherSpec,
     TrainSpec,
 )
+from recdistill.teachers.llm.budget import Budget, Prices
+from recdistill.teachers.llm.engine import Again
+from recdistill.teachers.llm.select import Select
 from recdistill.training import SideTask, Training
 
 from .parameters import prose, table
@@ -29,6 +32,10 @@ _PARTS: tuple[tuple[str, type[Config]], ...] = (
     ("data.cleaning", Cleaning),
     ("teachers", TeacherSpec),
     ("source of a teacher", SourceSpec),
+    ("select of a teacher of type llm", Select),
+    ("budget of a teacher of type llm", Budget),
+    ("prices of a teacher of type llm", Prices),
+    ("again of a teacher of type llm", Again),
     ("student", StudentSpec),
     ("student.alone, student.distilled and each of student.ablations", TrainSpec),
     ("training", Training),

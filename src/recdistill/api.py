@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
     from .knowledge import Knowledge
     from .objectives.base import ObjectiveConfig
+    from .teachers.base import TeacherConfig
     from .training import Fitted, Training
     from .training.live.base import LiveConfig
 
@@ -88,6 +89,7 @@ def teach(
     objectives: Sequence[ObjectiveConfig] | None = None,
     training: Training | None = None,
     snapshots: int = 0,
+    student: ModelConfig | None = None,
     directory: str | Path | None = None,
 ) -> Knowledge:
     """Let a teacher say what it knows about the data, and store it.
@@ -106,6 +108,8 @@ def teach(
         training: How a recommender is fitted.
         snapshots: So many states of a recommender that is trained here label too, from the way to its best epoch, as
             ``NAME@1`` (the earliest), ``NAME@2`` and so on.
+        student: Who chooses the contexts that a language model with ``select`` is asked about; ``objectives`` and
+            ``training`` are then the student's.
         directory: Where the stores go; ``.recdistill/NAME-HASH`` if None. What is there already is not asked again.
 
     Returns:
@@ -118,6 +122,11 @@ def teach(
     if isinstance(teacher, TeacherConfig):
         name = name or teacher.name
         data_hash = whole.fingerprint if teacher.reads_log() else whole.dataset.items.fingerprint
+        if student is not None:
+            chosen = _hash(student, training, knowledge, *(objectives or ()))
+            place = Path(directory or _HOME / f"{name}-{teacher.digest()}-{chosen}-{data_hash}")
+            known = knowledge or Knowledge()
+            return _teach_in_rounds(teacher, whole, place, name, known, student, objectives, training)
         place = Path(directory or _HOME / f"{name}-{teacher.digest()}-{data_hash}")
         teacher.teach(whole, place, name=name, knowledge=knowledge)
         return Knowledge.open(place)
@@ -353,6 +362,21 @@ def _fit(model: ModelConfig, data: Split, objectives: Sequence[ObjectiveConfig] 
     from .training import fit as run_fit
 
     return run_fit(model, data, [CrossEntropy()] if objectives is None else objectives, **settings)
+
+
+def _teach_in_rounds(
+    teacher: TeacherConfig, data: Split, place: Path, name: str, knowledge: Knowledge, student: ModelConfig,
+    objectives: Sequence[ObjectiveConfig] | None, training: Training | None,
+) -> Knowledge:  # fmt: skip
+    from .knowledge import Knowledge
+    from .teachers.llm.rounds import label_in_rounds
+    from .teachers.llm.teacher import LLM
+    from .training.pupil import Pupil
+
+    if not isinstance(teacher, LLM) or teacher.select is None:
+        raise ConfigError(f"{name} chooses no contexts", key=("student",), hint="leave it out, or give the LLM select=")
+    label_in_rounds(teacher, data, place, name, knowledge, Pupil(student, data, knowledge, objectives, training))
+    return Knowledge.open(place)
 
 
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:

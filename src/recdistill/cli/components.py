@@ -21,10 +21,10 @@ def tables() -> dict[str, Components]:
     from ..models import MODELS
     from ..objectives import OBJECTIVES
     from ..teachers import TEACHERS
-    from ..teachers.llm import BACKENDS, CANDIDATES, TASKS
+    from ..teachers.llm import BACKENDS, CANDIDATES, SELECTORS, TASKS
     from ..training.live import LIVE
 
-    asking = (TASKS, CANDIDATES, BACKENDS)
+    asking = (TASKS, CANDIDATES, SELECTORS, BACKENDS)
     return {table.kind: table for table in (TEACHERS, *asking, MODELS, OBJECTIVES, LIVE, STEPS, SPLITS, READERS)}
 
 

@@ -81,6 +81,7 @@ def shown(path: Path) -> str:
 def show_results(data: ReportData, directory: Path) -> None:
     """Print the verdict, the comparison, the report's path, and the command to type next."""
     from ..reports import console_table, judge
+    from ..reports.rounds import rounds_words
 
     verdict = judge(data)
     out = console()
@@ -88,6 +89,8 @@ def show_results(data: ReportData, directory: Path) -> None:
     out.print(f"[bold]{verdict.sentence}[/bold]", soft_wrap=True)
     for warning in verdict.warnings:
         out.print(f"  note: {warning}", style="dim", markup=False, soft_wrap=True)
+    for asking in data.rounds:
+        out.print(rounds_words(asking), markup=False, soft_wrap=True)
     typer.echo("")
     facts(
         [

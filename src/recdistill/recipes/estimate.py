@@ -68,8 +68,11 @@ def forecasts(recipe: Recipe, directory: str | Path, sample: int = 32) -> list[F
 def _forecast(run: Run, spec: TeacherSpec, sample: int) -> Forecast:
     from ..teachers.llm.estimate import estimate
 
-    llm: LLM = described(run.recipe, spec)  # type: ignore[assignment]
-    knowledge, notes = _knowledge(run, spec)
+    whole: LLM = described(run.recipe, spec)  # type: ignore[assignment]
+    llm = whole.at_most()
+    knowledge, notes = _knowledge(run, llm.task.uses())
+    if whole.select is not None:
+        notes += ("of all rounds, about contexts at random: the student chooses others, and may end earlier",)
     if knowledge is None:
         random = CANDIDATES["random"].load()(n=llm.task.candidates.n)  # type: ignore[attr-defined]
         llm = llm.replace(task=llm.task.replace(candidates=random))
@@ -78,14 +81,14 @@ def _forecast(run: Run, spec: TeacherSpec, sample: int) -> Forecast:
     return Forecast(spec.id, llm.task.name, found, llm.prices.currency, _budget(llm, found), notes)
 
 
-def _knowledge(run: Run, spec: TeacherSpec) -> tuple[Knowledge | None, tuple[str, ...]]:
-    """Of the teachers that it uses; None if one of them has not been taught."""
+def _knowledge(run: Run, uses: tuple[str, ...]) -> tuple[Knowledge | None, tuple[str, ...]]:
+    """Of the teachers that its questions need; None if one of them has not been taught."""
     run.data  # noqa: B018  # the only stage that an estimate does
     try:
         with run.stages.only_finished():
-            return run.knowledge_of(spec.uses), ()
+            return run.knowledge_of(uses), ()
     except NotDone:
-        names = ", ".join(spec.uses)
+        names = ", ".join(uses)
         note = f"{names} has not been taught yet: asked about random candidates, whose answers the run cannot use"
         return None, (note,)
 

@@ -18,6 +18,7 @@ from ..data.store import load_split, save_split
 from ..errors import RunError
 from ..files import atomic_directory, atomic_path, read_json, write_json
 from ..stages import LOCK, Stage, Stages
+from .rounds import asks_in_rounds, read_in_rounds, shaping_rounds
 from .schema import CompressionSpec, Recipe, TeacherSpec, TrainSpec
 from .sources import input_files, split_data
 
@@ -165,7 +166,7 @@ class Run:
                 self.recipe.labels(spec),
                 [stage.key for stage in uses],
             ]
-            inputs = [*self._source(spec), *described]
+            inputs = [*self._source(spec), *described, *shaping_rounds(self.recipe, spec)]
             self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work, keeps=_stores)
         return self._teachers[spec.id]
 
@@ -184,6 +185,8 @@ class Run:
     def _used_by(self, spec: TeacherSpec) -> list[TeacherSpec]:
         before = self.recipe.teachers[: self.recipe.teachers.index(spec)]
         read = self.recipe.read_by(spec.objectives, getattr(spec.model, "text", None), before)
+        if asks_in_rounds(spec):
+            read = [*read, *read_in_rounds(self.recipe, spec)]
         return [t for t in before if t.id in (*spec.members, *read, *spec.uses)]
 
     def knowledge_of(self, teachers: tuple[str, ...]) -> Knowledge:

@@ -25,6 +25,7 @@ from ..teachers import TEACHERS
 from ..training.config import Training
 from ..training.live import LIVE
 from ..training.side_task import SideTask
+from .rounds import check_rounds
 
 __all__ = [
     "BundleSpec",
@@ -480,6 +481,7 @@ class Recipe(Config):
             _all_above(teacher.uses, ids[:index], ("teachers", str(index), "parameters"))
         self._objectives_fit(ids)
         self._tasks_fit()
+        check_rounds(self)
         if not ids and not self.student.distilled.live:
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):

@@ -18,6 +18,7 @@ from ..teachers.out_of_fold import OutOfFold, folds_of_users, without_users
 from ..teachers.own_vectors import leave_vectors
 from ..teachers.recommender import RecommenderTeacher, label_snapshots
 from ..training import Fitted, fit, fit_across
+from .rounds import asks_in_rounds, pupil
 from .schema import Recipe, TeacherSpec
 from .sources import split_data
 
@@ -44,7 +45,12 @@ def teach(
         return _recommender(recipe, spec, split, knowledge, path)
     if spec.type == "ensemble":
         return _ensemble(recipe, spec, split, earlier, path)
-    return dict(described(recipe, spec).teach(split, path, name=spec.id, knowledge=knowledge) or {})
+    teacher = described(recipe, spec)
+    if asks_in_rounds(spec):
+        from ..teachers.llm.rounds import label_in_rounds
+
+        return label_in_rounds(teacher, split, path, spec.id, knowledge, pupil(recipe, split, knowledge))  # type: ignore[arg-type]
+    return dict(teacher.teach(split, path, name=spec.id, knowledge=knowledge) or {})
 
 
 def described(recipe: Recipe, spec: TeacherSpec) -> TeacherConfig:

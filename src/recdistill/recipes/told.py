@@ -1,4 +1,4 @@
-"""What the trainings of the student wrote down, as the report has it: the choice of terms, and whom they believed."""
+"""What trainings and teachers wrote down, as the report has it: the choice of terms, whom they believed, and rounds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 
 from ..objectives.auto import TASK
 from ..reports import results as report
+from ..teachers.llm.budget import Prices
 from ..training.setup import named_terms
 from .comparisons import shown
+from .rounds import asks_in_rounds
 
 if TYPE_CHECKING:
     from ..stages import Stage
     from .run import Run
     from .schema import TrainSpec
 
-__all__ = ["candidates", "listened"]
+__all__ = ["asked_in_rounds", "candidates", "listened"]
 
 
 def candidates(run: Run) -> tuple[list[report.Candidate], str]:
@@ -112,6 +114,21 @@ def listened(spec: TrainSpec, trainings: Sequence[Stage]) -> Iterable[report.Lis
                 if any(page[part]["positions"] for page in final)
             ),
         )
+
+
+def asked_in_rounds(run: Run) -> Iterable[report.Asking]:
+    """What each round of the language models that were asked in rounds cost and brought."""
+    for spec in run.recipe.teachers:
+        if asks_in_rounds(spec):
+            info = run.teacher(spec).info
+            yield report.Asking(
+                teacher=spec.id,
+                metric=shown(info["metric"]),
+                alone=info["alone"],
+                currency=spec.parameters.get("prices", {}).get("currency", Prices().currency),
+                rounds=tuple(report.Round(**found) for found in info["rounds"]),
+                ended=info["ended"],
+            )
 
 
 def _page(record: Mapping[str, Any], term: str, teacher: str) -> Mapping[str, Mapping[str, float]] | None:

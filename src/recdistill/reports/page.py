@@ -19,6 +19,7 @@ from .figures import PATHS
 from .for_whom import slice_table
 from .item_map import item_map_notes
 from .results import ReportData
+from .rounds import rounds_tables
 from .table import comparison_table
 from .verdict import judge
 from .winners import winners_notes
@@ -95,6 +96,7 @@ def render_report(data: ReportData, compression: Outcome | None = None, audits: 
         meanings={part.name: part.meaning for part in data.slices},
         choice=choice_table(data),
         choice_note=choice_note(data),
+        rounds=rounds_tables(data),
         notes={"arrived": arrived_notes(data), "slices": winners_notes(data), "map": item_map_notes(data)},
         audits=[audit_table(one) for one in audits],
         compression=None if compression is None else compression_table(compression),

@@ -16,6 +16,7 @@ from ..files import write_text
 
 __all__ = [
     "Agreement",
+    "Asking",
     "Candidate",
     "Comparison",
     "Curve",
@@ -31,6 +32,7 @@ __all__ = [
     "ReportData",
     "Reproduce",
     "Role",
+    "Round",
     "Row",
     "Slice",
     "Stage",
@@ -199,6 +201,32 @@ class Candidate(_Part):
     reason: str = Field("", description="why it was chosen or not")
 
 
+class Round(_Part):
+    """What a round of asking a language model cost, and what the student gained by it."""
+
+    number: int = Field(description="from 1")
+    by: str = Field(description="how its contexts were chosen")
+    candidates: str = Field(description="where the candidates came from; 'student': its own first items")
+    contexts: int
+    lists: int = Field(description="answers that could be used")
+    questions: int
+    tokens: int = Field(description="read and written")
+    money: float
+    score: float | None = Field(None, description="of a student that learned from all rounds so far, on validation")
+    gain: float | None = Field(None, description="score less that of the round before")
+
+
+class Asking(_Part):
+    """A language model that was asked in rounds, about contexts that the student chose."""
+
+    teacher: str
+    metric: str = Field(description="the validation metric of its rounds")
+    alone: float = Field(description="score of the student before the first round")
+    currency: str = ""
+    rounds: tuple[Round, ...]
+    ended: str = Field(description="why there were no more")
+
+
 class ListenedPart(_Part):
     """Means over training positions of one kind."""
 
@@ -294,6 +322,7 @@ class ReportData(_Part):
     item_map: ItemMap | None = None
     choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
     choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
+    rounds: tuple[Asking, ...] = Field((), description="of language models that were asked in rounds")
     listened: tuple[Listened, ...] = ()
     tasks: tuple[TaskResult, ...] = ()
     examples: tuple[Example, ...] = ()

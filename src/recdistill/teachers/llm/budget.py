@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from ...config import Config
+from ...errors import TeacherError
 from .journal import Spent
 
-__all__ = ["Budget", "Prices", "Purse"]
+__all__ = ["Budget", "BudgetSpent", "Prices", "Purse"]
 
 
 class Prices(Config):
@@ -36,6 +37,10 @@ class Budget(Config):
     tokens: int | None = Field(None, ge=0, description="read and written")
     requests: int | None = Field(None, ge=0, description="sent, repeated ones counted")
     hours: float | None = Field(None, ge=0, description="of asking")
+
+
+class BudgetSpent(TeacherError):
+    """What may be spent is spent; every answer that was paid for is in the journal."""
 
 
 class Purse:

@@ -19,7 +19,7 @@ from pydantic import Field
 from ...config import Config
 from ...errors import TeacherError
 from ...progress import track
-from .budget import Purse
+from .budget import BudgetSpent, Purse
 from .exchange import KEY_BYTES, Capabilities, Failure, Hopeless, Refusal, Reply, Request, Unreachable
 from .journal import Claim, Journal, Known, Outcome, Spent, State
 from .pace import Bucket, Pace, PaceConfig, pause
@@ -191,7 +191,8 @@ class Engine:
         """Settle some questions, or all.
 
         Raises:
-            TeacherError: The budget is spent, or the model cannot be asked; what was answered is in the journal.
+            BudgetSpent: It is; what was answered is in the journal.
+            TeacherError: The model cannot be asked; the same holds.
         """
         chosen = np.arange(len(self.questions)) if numbers is None else np.asarray(numbers, dtype=np.int64)
         self._numbers, self._place = chosen, iter(range(len(chosen)))
@@ -431,10 +432,10 @@ class Engine:
         said = "" if reply is None else reply.text
         return request.reminded(said, self.questions.reminder) if request.route == "chat" else request
 
-    def _spent_error(self, most: tuple[int, int]) -> TeacherError:
+    def _spent_error(self, most: tuple[int, int]) -> BudgetSpent:
         limit = self.purse.exceeded_by(most)
         left = len(self._numbers) - sum(self._counts.values())
-        return TeacherError(
+        return BudgetSpent(
             f"the budget of {limit} is spent ({self.purse.words}); "
             f"{left:,} of {len(self._numbers):,} questions are open",
             hint="raise the budget, and the same command goes on from there",

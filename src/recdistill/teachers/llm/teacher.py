@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from ...data.dataset import Split
-from ...errors import TeacherError
+from ...errors import ConfigError, TeacherError
 from ...files import checksum, read_json, write_json
 from ...knowledge import Knowledge
 from ...registry import component_field
@@ -25,10 +25,12 @@ from .backends.base import BackendConfig
 from .budget import Budget, Prices, Purse
 from .engine import Again, Asked, Backend, Engine, replies, run_async
 from .exchange import Capabilities
-from .journal import Journal
+from .journal import Journal, Spent
+from .select import Select
 from .tasks.base import Job, Place, TaskConfig
+from .tasks.listwise import Listwise
 
-__all__ = ["LLM", "Sitting"]
+__all__ = ["FACTS", "LLM", "Sitting"]
 
 log = logging.getLogger("recdistill")
 
@@ -39,7 +41,8 @@ else:
     Task = component_field(TASKS)
     Where = component_field(BACKENDS)
 
-_FACTS = "facts.json"
+FACTS = "facts.json"
+"""Written when a teacher has said everything."""
 
 
 class LLM(TeacherConfig):
@@ -47,7 +50,7 @@ class LLM(TeacherConfig):
 
     Every answer is kept in a journal, so that nothing is paid for twice, whatever happens: an interruption, a change of
     another parameter, a second process at the same work. Before anything is asked it is checked that no question knows
-    what follows the history it is about.
+    what follows the history it is about. With ``select`` it is asked in rounds, about what the student chooses.
     """
 
     name: ClassVar[str] = "llm"
@@ -60,12 +63,28 @@ class LLM(TeacherConfig):
     prices: Prices = Field(Prices(), description="what tokens cost")
     budget: Budget = Field(Budget(), description="what may be spent, all runs together")
     again: Again = Field(Again(), description="what is asked again")
+    select: Select | None = Field(
+        None, description="of listwise: which of the task's contexts are asked about, in rounds; null: all, at once"
+    )
     missing: float = Field(
         0.1, ge=0, le=1, description="share of the questions without an answer that is put up with in a store"
     )
 
+    @model_validator(mode="after")
+    def _rounds_fit(self) -> LLM:
+        if self.select is None:
+            return self
+        if not isinstance(self.task, Listwise):
+            hint = "use the task listwise, or remove select"
+            raise ConfigError(f"contexts of {self.task.name} are not chosen in rounds", key=("select",), hint=hint)
+        by_money = self.select.per == "money" and self.select.stop_below is not None
+        if by_money and not self.prices.of(1, 1, 1):
+            raise ConfigError("nothing has a price", key=("select", "per"), hint="say what tokens cost under prices")
+        return self
+
     def uses(self) -> tuple[str, ...]:
-        return self.task.uses()
+        against = () if self.select is None or self.select.against is None else (self.select.against,)
+        return tuple(dict.fromkeys((*self.task.uses(), *against)))
 
     def reads_log(self) -> bool:
         return self.task.reads_log()
@@ -86,9 +105,12 @@ class LLM(TeacherConfig):
             TeacherError: The model cannot be asked, the budget is spent, or too much is left without an answer; what
                 was answered is in the journal, and the same call goes on from there.
         """
+        if self.select is not None:
+            hint = "give recdistill.teach a student, or use a recipe"
+            raise TeacherError("chooses contexts in rounds, and there is no student to choose", where=name, hint=hint)
         path = Path(path)
-        if (path / _FACTS).is_file():
-            return dict(read_json(path / _FACTS))
+        if (path / FACTS).is_file():
+            return dict(read_json(path / FACTS))
         return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge()))
 
     @asynccontextmanager
@@ -111,31 +133,46 @@ class LLM(TeacherConfig):
     async def _teach(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> dict[str, Any]:
         async with self.sitting(path, name, partial(self.task.job, split, knowledge)) as sitting:
             asked = await sitting.engine().run()
-            self._see_whether_enough(asked, sitting.journal)
-            place = Place(path, name, self.fingerprint(sitting.backend.capabilities, sitting.job))
-            facts = sitting.job.write(replies(sitting.journal, asked), place)
+            self.see_whether_enough(asked, sitting.journal)
+            facts = sitting.job.write(replies(sitting.journal, asked), Place(path, name, sitting.fingerprint))
             spent = sitting.journal.spent()
-        money = self.prices.of(spent.sent, spent.tokens_in, spent.tokens_out)
-        facts |= {
-            "questions": asked.counts,
-            "model": sitting.backend.capabilities.model,
+        facts |= self.account(asked.counts, sitting.backend.capabilities.model, spent)
+        write_json(path / FACTS, facts)
+        return facts
+
+    def account(self, counts: dict[str, int], model: str, spent: Spent) -> dict[str, Any]:
+        """What a report says about the cost.
+
+        Args:
+            counts: What became of the questions.
+            model: Who was asked.
+            spent: By all runs together.
+        """
+        facts: dict[str, Any] = {
+            "questions": counts,
+            "model": model,
             "tokens_in": spent.tokens_in,
             "tokens_out": spent.tokens_out,
             "seconds": round(spent.seconds, 1),
             "possibly_paid_twice": spent.lost,
         }
-        if money:
-            facts["money"] = f"{money:.2f} {self.prices.currency}"
-        write_json(path / _FACTS, facts)
-        return facts
+        money = self.prices.of(spent.sent, spent.tokens_in, spent.tokens_out)
+        return facts | ({"money": f"{money:.2f} {self.prices.currency}"} if money else {})
 
-    def fingerprint(self, capabilities: Capabilities, job: Job) -> str:
-        """Hash over all that decides the answers: 16 hex digits."""
-        task = self.task.model_dump(mode="json")
-        decides = [task, self.backend.parameters, capabilities.identity, job.prompt.digest]
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    def at_most(self) -> LLM:
+        """The same without rounds, about as many contexts as they may choose: what it can cost at most."""
+        if self.select is None or not isinstance(self.task, Listwise):
+            return self
+        known = self.task.contexts
+        wanted = self.select.contexts if known is None else min(known, self.select.contexts)
+        return self.replace(select=None, task=self.task.replace(contexts=wanted))
 
-    def _see_whether_enough(self, asked: Asked, journal: Journal) -> None:
+    def see_whether_enough(self, asked: Asked, journal: Journal) -> None:
+        """Refuse a job of which too many questions have no answer, and warn of any.
+
+        Raises:
+            TeacherError: They are more than ``missing`` allows.
+        """
         left = {state: n for state, n in asked.counts.items() if state not in ("answered", "empty")}
         total = sum(asked.counts.values()) - asked.counts.get("empty", 0)
         if not left:
@@ -166,6 +203,16 @@ class Sitting:
     backend: Backend
     journal: Journal
     job: Job
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over all that decides the answers: 16 hex digits."""
+        task = self.teacher.task.model_dump(mode="json")
+        decides: list[Any] = [task, self.teacher.backend.parameters, self.backend.capabilities.identity]
+        decides.append(self.job.prompt.digest)
+        if self.teacher.select is not None:
+            decides.append(self.teacher.select.model_dump(mode="json"))
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
     def engine(self) -> Engine:
         """What asks them."""

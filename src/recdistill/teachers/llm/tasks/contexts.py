@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from ....data.dataset import Split
 from ....errors import TeacherError
@@ -34,12 +34,21 @@ class ContextTask(TaskConfig):
     contexts: int | None = Field(1000, ge=1, description="histories asked about, chosen at random; None: all")
     seed: int = Field(0, ge=0, description="of all that is random")
     history: int = Field(10, ge=1, description="newest events of a history that are shown")
+    _chosen: Ints | None = PrivateAttr(None)
 
     def reads_log(self) -> bool:
         return True
 
+    def about(self, positions: Ints) -> Self:
+        """The same about some training positions, int64 ``[n]`` ascending, in place of those that it would draw."""
+        same = self.replace()
+        same._chosen = positions
+        return same
+
     def positions(self, split: Split) -> Ints:
         """The training positions that are asked about, ascending: int64 ``[n]``."""
+        if self._chosen is not None:
+            return self._chosen
         train = split.train
         start = train.n_events if self.at == "ends" else 0
         stop = train.n_events if self.at == "events" else train.n_positions
