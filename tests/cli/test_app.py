@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import subprocess
@@ -98,6 +99,18 @@ def test_plain_log_lines(capsys: pytest.CaptureFixture[str]) -> None:
     log.debug("not shown")
     log.warning("left out %d rows", 3)
     assert capsys.readouterr().err == "data took 1 s\nwarning: left out 3 rows\n"
+
+
+def test_a_stderr_that_was_lent_to_a_command_is_not_written_to_later(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = io.StringIO()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", lent)
+        start_logging(0)
+    lent.close()
+    logging.getLogger("recdistill").info("still heard")
+    assert capsys.readouterr().err == "still heard\n"
 
 
 def test_log_lines_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

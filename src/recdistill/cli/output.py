@@ -35,7 +35,7 @@ def start_logging(verbosity: int) -> None:
 
 def _handler() -> logging.Handler:
     if not sys.stderr.isatty():
-        plain = logging.StreamHandler()
+        plain = _ToStderr()
         plain.setFormatter(_Plain("%(message)s"))
         return plain
     from rich.console import Console
@@ -45,6 +45,16 @@ def _handler() -> logging.Handler:
     return RichHandler(
         console=Console(stderr=True), highlighter=NullHighlighter(), show_path=False, show_time=False, show_level=False
     )
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at that moment: who calls a command may lend it one, and close that later."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # as other handlers do: a log line that cannot be written stops nothing
+            self.handleError(record)
 
 
 class _Plain(logging.Formatter):
