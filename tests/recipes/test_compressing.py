@@ -7,6 +7,7 @@ from pathlib import Path
 from recdistill.compression.outcome import Outcome
 from recdistill.recipes import load_recipe, run_recipe
 from recdistill.serving import Bundle
+from tests.pictures import png
 
 COMPRESSION = """\
 compression:
@@ -19,9 +20,13 @@ compression:
 def test_the_picked_bundle_is_what_is_served_and_measured(films: Path, tmp_path: Path) -> None:
     for file in films.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
+    table = tmp_path / "movies.csv"
+    first, *rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([f"{first},image", *(f"{row},film.png" for row in rows)]), encoding="utf-8")
+    (tmp_path / "film.png").write_bytes(png())
     recipe = tmp_path / "films.yaml"
     text = recipe.read_text(encoding="utf-8").replace("seeds: [0, 1]", "seeds: [0]")
-    recipe.write_text(text + COMPRESSION, encoding="utf-8")
+    recipe.write_text(text + "bundle: {pictures: true, tower: true}\n" + COMPRESSION, encoding="utf-8")
     loaded = load_recipe(recipe)
     assert loaded.compression is not None
     assert loaded.compression.under == 1_000_000
@@ -33,6 +38,9 @@ def test_the_picked_bundle_is_what_is_served_and_measured(films: Path, tmp_path:
     assert (
         bundle.card["compression"]["steps"] == [row.name for row in outcome.rows[1:] if row.kept][: len(outcome.rows)]
     )
+    assert bundle.pictures is not None
+    assert bundle.pictures.of(0) == ("image/png", png())
+    assert bundle.tower is not None
     served = results.of_role("served")
     assert served is not None
     assert "compressed" in served.note

@@ -27,6 +27,7 @@ from .encoder_check import encoder_error
 from .forms import Form, form_of
 from .graph_search import FROM_ITEMS, write_graph
 from .linear import contexts_of
+from .pictures import write_pictures
 from .storage import Storage, storage_of
 from .tower import fit_tower, tower_targets
 from .users import write_users
@@ -50,6 +51,7 @@ def write_bundle(
     users: bool = False,
     tower: bool | npt.NDArray[Any] = False,
     ann: bool | None = None,
+    pictures: str | Path | None = None,
 ) -> Path:
     """Write a directory from which :class:`recdistill.serving.Bundle` recommends without torch.
 
@@ -70,13 +72,15 @@ def write_bundle(
             embeddings of the items by a text encoder or LLM, float ``[n_items, any]``, which it then learns from too.
         ann: Make a graph for approximate search; None: from 200,000 items, if usearch is installed. It is kept if it
             finds 98 % of what the exact search finds.
+        pictures: Folder with the pictures of the items; see :func:`~recdistill.compression.pictures.write_pictures`.
 
     Returns:
         ``path``.
 
     Raises:
         BundleError: Model and dataset do not fit, or the encoder does not give what the model gives; a tower or a graph
-            for a model without vectors, or a tower for items without texts.
+            for a model without vectors, or a tower for items without texts,
+            or pictures that the items do not name.
         ConfigError: No such form, or one that does not fit the width of the vectors.
         MissingExtraError: A sequential model needs the extra ``onnx``.
     """
@@ -103,6 +107,8 @@ def write_bundle(
         checks = {}
         if tower is not False:
             checks["tower_explains"] = _write_tower(part, model, dataset, popularity, tower)
+        if pictures is not None:
+            write_pictures(part, dataset.items, Path(pictures))
         manifest.write(part)
         bundle = Bundle.open(part)
         checks |= _compare(model, form, bundle, some, storage)

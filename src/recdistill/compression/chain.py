@@ -78,6 +78,7 @@ class Compressed:
         users: bool = False,
         tower: bool | npt.NDArray[Any] = False,
         ann: bool | None = None,
+        pictures: str | Path | None = None,
     ) -> Path:
         """Write the bundle of the picked candidate.
 
@@ -88,6 +89,7 @@ class Compressed:
             users: As in :func:`~recdistill.compression.write_bundle`, like ``tower`` and ``ann``.
             tower: For items that come later.
             ann: For approximate search.
+            pictures: Folder with the pictures of the items.
 
         Raises:
             RunError: None fits the budget, or something is there already.
@@ -98,11 +100,12 @@ class Compressed:
             raise RunError("is there already, nothing was overwritten", where=path, hint="name another place")
         card = card or {}
         told = {**card, "compression": self._told(row) | card.get("compression", {})}
-        if dataset is not None and (users or tower is not False or ann):
+        if dataset is not None and (users or tower is not False or ann or pictures is not None):
             picked = self.picked
             write_bundle(
-                picked.model, dataset, path, vectors=picked.storage, card=told, users=users, tower=tower, ann=ann
-            )
+                picked.model, dataset, path, vectors=picked.storage, card=told, users=users, tower=tower, ann=ann,
+                pictures=pictures,
+            )  # fmt: skip
             self._weigh(path)
             return path
         with atomic_directory(path) as part:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..compression.outcome import FILE as OUTCOME
+from ..compression.pictures import fingerprint
 from ..config import Config
 from ..data.store import load_split, save_split
 from ..errors import RunError
@@ -20,7 +21,7 @@ from ..files import atomic_directory, atomic_path, read_json, write_json
 from ..stages import LOCK, Stage, Stages
 from .rounds import asks_in_rounds, read_in_rounds, shaping_rounds
 from .schema import CompressionSpec, Recipe, TeacherSpec, TrainSpec
-from .sources import input_files, split_data
+from .sources import input_files, item_folder, split_data
 
 if TYPE_CHECKING:
     from ..compression.chain import Compressed
@@ -344,13 +345,20 @@ class Run:
             return {"seed": seed}
 
         reads: list[Any] = [stage.key for stage in self._tower_teacher]
+        if self._pictures is not None:
+            reads.append(fingerprint(self.split.dataset.items, self._pictures))
         reads += [] if compressed is None else [compressed.outcome.model_dump(mode="json")]
         return self.stages("bundle", [best.key, self.recipe.bundle.shaping, *reads], work)
 
     def parts(self) -> dict[str, Any]:
         """What every bundle of the run has beside the model, whatever was made of that: arguments for writing it."""
         form = self.recipe.bundle
-        return {"users": form.users, "tower": self._tower(), "ann": form.ann}
+        return {"users": form.users, "tower": self._tower(), "ann": form.ann, "pictures": self._pictures}
+
+    @property
+    def _pictures(self) -> Path | None:
+        """The folder of the items' pictures, if the bundle shall have them."""
+        return item_folder(self.recipe.data, self.recipe.base) if self.recipe.bundle.pictures else None
 
     def _tower(self) -> bool | Floats:
         """What the text tower of the bundle learns from beside the student: an encoder's embeddings, or nothing."""

@@ -433,6 +433,10 @@ class BundleSpec(Config):
     )
     users: bool = Field(False, description="keep the histories of the log, so that it can be asked for a user")
     ann: bool | None = Field(None, description="graph for approximate search; left out: from 200,000 items")
+    pictures: bool = Field(
+        False,
+        description="pictures of the items: files that the item table's column image names, as paths from its folder",
+    )
     showcase: int = Field(
         6,
         ge=0,
@@ -442,7 +446,12 @@ class BundleSpec(Config):
     @property
     def shaping(self) -> dict[str, Any]:
         """What the bundle itself depends on."""
-        extras = {"tower": False, "users": False, "ann": None}  # those that were not asked for change nothing
+        extras = {
+            "tower": False,
+            "users": False,
+            "ann": None,
+            "pictures": False,
+        }  # those that were not asked for change nothing
         left = {key for key, nothing in extras.items() if getattr(self, key) is nothing}
         return self.model_dump(mode="json", exclude={"showcase", *left})
 

@@ -10,7 +10,7 @@ from ..errors import DataError
 from ..files import checksum
 from .schema import DataSpec
 
-__all__ = ["input_files", "read_data", "split_data"]
+__all__ = ["input_files", "item_folder", "read_data", "split_data"]
 
 EMBEDDED = "movielens-small"
 
@@ -39,6 +39,12 @@ def input_files(spec: DataSpec, base: Path) -> dict[str, str]:
         # by role and name, not path: the same run may be looked at from another folder
         found |= {f"{role}/{file.name}": checksum(file) for file in files}
     return found
+
+
+def item_folder(spec: DataSpec, base: Path) -> Path:
+    """Where the item table lies: paths of pictures start from there."""
+    place = base / (spec.items or spec.log)
+    return place if place.is_dir() else place.parent
 
 
 def read_data(spec: DataSpec, base: Path, quarantine: Path | None = None) -> Dataset:

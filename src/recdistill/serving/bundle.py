@@ -21,6 +21,7 @@ from .catalogue import StoredItems, read_items, resolve
 from .diversity import Diversity
 from .filters import Filter
 from .manifest import Manifest
+from .pictures import Pictures
 from .place import Place
 from .scorers import SCORERS, Scorer
 from .shelf import RuleFunction, Shelf
@@ -81,12 +82,21 @@ class Bundle:
         manifest: What it says about itself.
         users: The users it knows, or None.
         tower: From a text to a vector, or None.
+        pictures: Of the items, or None.
     """
 
     def __init__(
-        self, place: Place, manifest: Manifest, shelf: Shelf, scorer: Scorer, users: Users | None, tower: Tower | None
+        self,
+        place: Place,
+        manifest: Manifest,
+        shelf: Shelf,
+        scorer: Scorer,
+        users: Users | None = None,
+        tower: Tower | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
-        self.place, self.manifest, self.users, self.tower = place, manifest, users, tower
+        self.place, self.manifest = place, manifest
+        self.users, self.tower, self.pictures = users, tower, pictures
         self._state = _State(shelf, scorer)
         self._changing = threading.Lock()
 
@@ -112,7 +122,8 @@ class Bundle:
         if tower is not None and len(tower.mean) != scorer.text_width:
             what = f"the text tower gives {len(tower.mean)} numbers, the scores need {scorer.text_width}"
             raise BundleError(what, where=place.path, hint="write the bundle again")
-        return cls(place, manifest, shelf, scorer, Users.open(place, manifest), tower)
+        users, pictures = Users.open(place, manifest), Pictures.open(place, manifest.n_items)
+        return cls(place, manifest, shelf, scorer, users, tower, pictures)
 
     @property
     def path(self) -> Path:

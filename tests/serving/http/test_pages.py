@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from recdistill.compression import write_bundle
+from recdistill.serving.deployment import Home
 from recdistill.serving.http.pages import ASSETS
 from tests.browser import opened
+from tests.pictures import png
 from tests.serving.http.ask import ask
-from tests.serving.http.conftest import Start
+from tests.serving.http.conftest import MODELS, SPLIT, Start, running
 
 KEY = "k" * 24
 
@@ -104,6 +111,42 @@ def test_a_new_item_is_added_by_its_text_and_recommended(shown: str) -> None:
         assert '"title"' in page.locator("#card").inner_text() or '"bundle"' in page.locator("#card").inner_text()
         page.locator("#live dd").first.wait_for()
         assert "requests" in page.locator("#live").inner_text()
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_items_are_shown_with_their_pictures(tmp_path: Path, key: str | None) -> None:
+    for at in range(0, SPLIT.n_items, 2):  # every other one has a picture
+        (tmp_path / f"{at}.png").write_bytes(png(at % 256))
+    names = [f"{at}.png" if at % 2 == 0 else None for at in range(SPLIT.n_items)]
+    dataset = replace(SPLIT.dataset, items=replace(SPLIT.dataset.items, images=names))
+    model = MODELS["sasrec"].build(SPLIT)
+    write_bundle(model, dataset, tmp_path / "run" / "bundle", pictures=tmp_path)
+    with running(Home.of(tmp_path / "run"), {"shop": key} if key else None) as url:
+        headers = {"x-api-key": key} if key else {}
+        got = ask(url, "GET", "/v1/pictures/i2", headers=headers)
+        assert (got.status, got.headers["content-type"], got.text) == (200, "image/png", png(2))
+        assert got.headers["x-content-type-options"] == "nosniff"
+        assert ask(url, "GET", "/v1/pictures/i1", headers=headers).status == 204
+        assert ask(url, "GET", "/v1/pictures/gone", headers=headers).status == 404
+        if key:
+            assert ask(url, "GET", "/v1/pictures/i2").status == 401
+        with opened(url, expected="401" if key else None) as page:
+            if key:
+                page.get_by_label("This server wants a key").fill(key)
+                page.get_by_role("button", name="Use it").click()
+            columns(page)
+            page.keyboard.press("Tab")
+            page.get_by_label("Add an item").fill("item 12")
+            page.get_by_role("option", name="Item 12", exact=True).click()
+            image = page.locator("#chips li img")
+            image.wait_for()  # a hidden one is not waited for
+            assert page.wait_for_function("document.querySelector('#chips img').naturalWidth === 2")
+            assert image.get_attribute("src").startswith("blob:")
+            page.wait_for_selector("#lists[aria-busy=false] article")
+            shown = page.locator("#lists li")
+            for at in range(shown.count()):
+                has = int(shown.nth(at).locator("button").inner_text().split()[-1]) % 2 == 0
+                assert shown.nth(at).locator("img").is_visible() == has
 
 
 def test_a_key_is_asked_for(start: Start) -> None:

@@ -174,6 +174,18 @@ def _state(app: FastAPI, service: Service) -> None:
     async def item(item: str) -> Response:
         return _json(service.item(item))
 
+    @app.get(
+        "/v1/pictures/{item:path}",
+        response_class=Response,
+        responses={200: {"content": {"image/*": {}}}, 204: {"description": "the item has no picture"}},
+        tags=["v1"],
+        summary="The picture of an item",
+        operation_id="picture",
+    )
+    async def picture(item: str) -> Response:
+        found = service.picture(item)
+        return Response(status_code=204) if found is None else Response(found[1], media_type=found[0])
+
     @app.get("/v1/card", response_model=schemas.Card, tags=["v1"], summary="What is served", operation_id="card")
     async def card() -> Response:
         return _json(service.card())

@@ -16,11 +16,8 @@ __all__ = ["ASSETS", "add_documentation", "add_page"]
 
 ASSETS = {"/docs/swagger-ui-bundle.js": "text/javascript", "/docs/swagger-ui.css": "text/css"}
 """Files of the page that documents the API, with their types."""
-_OWN_ONLY = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; "
-)
-_SWAGGER = _OWN_ONLY + "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+_OWN_ONLY = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+_SWAGGER = _OWN_ONLY + "img-src 'self' data:; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 _PAGE = Path(__file__).parent.parent / "page" / "index.html"
 _KEPT = {"cache-control": "max-age=3600"}
 
@@ -28,7 +25,8 @@ _KEPT = {"cache-control": "max-age=3600"}
 def add_page(app: FastAPI) -> None:
     """Let ``/`` show the page to try what is served; its own script and style are all that a browser may run."""
     text = _PAGE.read_text(encoding="utf-8")
-    policy = f"{_OWN_ONLY}script-src {_hashed(text, 'script')}; style-src {_hashed(text, 'style')}"
+    # pictures of items are fetched, with the key, and shown from memory
+    policy = f"{_OWN_ONLY}img-src data: blob:; script-src {_hashed(text, 'script')}; style-src {_hashed(text, 'style')}"
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:

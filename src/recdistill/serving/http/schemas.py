@@ -278,6 +278,7 @@ class Shown(_Out):
     examples: list[dict[str, Any]] = Field(description="histories that the teacher's lists are stored for")
     teacher: str | None
     new_items: bool = Field(description="whether items can be added")
+    pictures: bool = Field(description="whether items have pictures")
 
 
 class Report(_Out):

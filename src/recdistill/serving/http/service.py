@@ -204,6 +204,14 @@ class Service:
             raise HTTPException(404, f"item {item!r:.300} is not in the catalogue")
         return _described(bundle, place)
 
+    def picture(self, item: str) -> tuple[str, bytes] | None:
+        """Media type and bytes of an item's picture, or None; 404 if the item is unknown."""
+        bundle = self.live.now.main
+        place = int(bundle.items.find([item])[0])
+        if place < 0:
+            raise HTTPException(404, f"item {item!r:.300} is not in the catalogue")
+        return None if bundle.pictures is None else bundle.pictures.of(place)
+
     async def add(self, question: schemas.NewItems) -> Plain:
         """Take in items that nobody has seen yet; 409 if that cannot be."""
         if not self._new_items:
@@ -237,6 +245,7 @@ class Service:
             "examples": self._showcase.examples(main),
             "teacher": self._showcase.teacher,
             "new_items": self._new_items and main.tower is not None,
+            "pictures": main.pictures is not None,
         }
 
     def card(self) -> Plain:
