@@ -67,7 +67,7 @@ def letters(logits: dict[str, float]) -> Answer:
 
 
 class LLMServer:
-    """The server; ``script`` says what each request gets.
+    """The server; ``script`` says what each request gets; it listens on any free port, or on the one named.
 
     Attributes:
         url: Where the protocol starts.
@@ -75,7 +75,7 @@ class LLMServer:
         answered: How often each content was answered to its last byte.
     """
 
-    def __init__(self, script: Callable[[Asked], Answer]) -> None:
+    def __init__(self, script: Callable[[Asked], Answer], port: int = 0) -> None:
         self.script, self.asked = script, list[Asked]()
         self.answered: Counter[str] = Counter()
         self._closing = threading.Lock()
@@ -84,7 +84,7 @@ class LLMServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        start = asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24)
+        start = asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 24)
         self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 

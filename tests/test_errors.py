@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from recdistill import errors
-from recdistill.errors import ConfigError, DataError, MissingExtraError, RecdistillError, nearest
+from recdistill.errors import ConfigError, DataError, MissingExtraError, RecdistillError, ServerError, nearest
 
 
 def test_the_parts_of_a_message() -> None:
@@ -50,3 +52,14 @@ def test_every_error_is_in_the_map_and_has_one_base() -> None:
         if isinstance(thing, type):
             assert issubclass(thing, RecdistillError)
             assert name in (errors.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("bad", where="a.csv", hint="mend it"), ConfigError("bad", key=("a", "b")),
+              MissingExtraError("torch", "train"), ServerError("gone", status=503)],
+)  # fmt: skip
+def test_errors_come_from_other_processes_as_they_were(error: RecdistillError) -> None:
+    found = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(found) is type(error)
+    assert str(found) == str(error)
+    assert vars(found) == vars(error)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BundleError",
@@ -54,6 +55,17 @@ class RecdistillError(Exception):
     def __str__(self) -> str:
         text = self.what if self.where is None else f"{self.where}: {self.what}"
         return text if self.hint is None else f"{text}; {self.hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)  # an error may come from another process
+
+
+def _restored(kind: type[RecdistillError], args: tuple[Any, ...], state: dict[str, Any]) -> RecdistillError:
+    """The error again, whatever its constructor wants."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(RecdistillError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,23 @@ def test_a_shown_prompt_is_a_prompt(call: Invoke, here: Path) -> None:
     (here / "mine.txt").write_text(call("prompts", "listwise-order").stdout, encoding="utf-8")
     mine, ours = load_prompt("", file=here / "mine.txt"), load_prompt("listwise-order")
     assert (mine.system, mine.user, mine.again, mine.version) == (ours.system, ours.user, ours.again, ours.version)
+
+
+def test_options_of_a_cluster_need_one(call: Invoke, here: Path) -> None:
+    for option, value in (("--ray-address", "10.0.0.1:6379"), ("--ray-workers", "4")):
+        for command in ("run", "train"):
+            result = call(command, "films.yaml", option, value)
+            assert result.exit_code == 2
+            assert f"{option}: says where on a cluster; add --on ray" in result.stderr
+    result = call("run", "films.yaml", "--on", "ray", "--ray-address", "ray://10.0.0.1:10001")
+    assert "address: connect on a machine of the cluster, by HOST:PORT" in result.stderr
+    assert call("run", "films.yaml", "--on", "moon").exit_code == 2
+
+
+def test_without_ray_it_says_how_to_get_it(call: Invoke, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = call("run", "films.yaml", "--on", "ray")
+    assert result.exit_code == 2
+    assert "this needs the package 'ray', which is not installed; install it with: pip install 'recdistill[ray]'" in (
+        result.stderr
+    )

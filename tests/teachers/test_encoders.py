@@ -54,7 +54,7 @@ def test_batches_are_bounded_and_do_not_change_vectors(minilm: LoadedEncoder, mo
     texts = [f"{'word ' * (i % 7)}film {i}" if i % 5 else "" for i in range(30)]
     whole = _all(minilm, texts)
     monkeypatch.setattr(minilm, "config", EXACT.replace(batch_tokens=20))
-    monkeypatch.setattr(encoder_module, "_POOL", 11)
+    monkeypatch.setattr(encoder_module, "POOL", 11)
     sizes = []
     forward = minilm.forward
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,10 +14,14 @@ __all__ = [
     "Columns",
     "ItemColumns",
     "Json",
+    "On",
     "Out",
     "Overrides",
+    "RayAddress",
+    "RayWorkers",
     "RecipeFile",
     "RunDirectory",
+    "cluster",
     "roles",
     "run_directory",
     "settings",
@@ -39,12 +44,40 @@ ItemColumns = Annotated[
     list[str] | None,
     typer.Option("--item-column", metavar="ROLE=COLUMN", help="What a column of the item table is, as in title=name."),
 ]
+On = Annotated[
+    Literal["ray"] | None,
+    typer.Option("--on", help="Ask language models and encode texts on a cluster of Ray; by default in this process."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="HOST:PORT", help="That cluster; by default RAY_ADDRESS, or this machine."),
+]
+RayWorkers = Annotated[
+    int | None, typer.Option("--ray-workers", metavar="N", min=1, help="Processes at work in that cluster.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def run_directory(title: str, out: Path | None) -> Path:
     """Where the run of a recipe goes."""
     return out or Path("runs") / title
+
+
+def cluster(on: str | None, address: str | None, workers: int | None) -> AbstractContextManager[None]:
+    """The block in which language models and encoders are at work where they were wanted.
+
+    Raises:
+        ConfigError: Options that need another one, or an address of another form.
+        MissingExtraError: Ray is not installed.
+    """
+    if on is None:
+        for option, value in (("--ray-address", address), ("--ray-workers", workers)):
+            if value is not None:
+                raise ConfigError("says where on a cluster", where=option, hint="add --on ray")
+        return nullcontext()
+    from ..teachers.cluster import Cluster, on_cluster
+
+    return on_cluster(Cluster(address=address, workers=workers))
 
 
 def roles(given: list[str] | None) -> dict[str, str]:

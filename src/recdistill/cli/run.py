@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from .options import Out, Overrides, RecipeFile, run_directory
+from .options import On, Out, Overrides, RayAddress, RayWorkers, RecipeFile, cluster, run_directory
 
 __all__ = ["run"]
 
 
-def run(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> None:
+def run(
+    recipe: RecipeFile,
+    out: Out = None,
+    overrides: Overrides = None,
+    on: On = None,
+    ray_address: RayAddress = None,
+    ray_workers: RayWorkers = None,
+) -> None:
     """Run every stage of a recipe that is not done yet.
 
     Data, teachers, both students, evaluation, bundle, report. Each stage is done once for the same inputs: a second run
@@ -18,4 +25,6 @@ def run(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> Non
 
     loaded = load_recipe(recipe, tuple(overrides or ()))
     directory = run_directory(loaded.title, out)
-    show_results(run_recipe(loaded, directory), directory)
+    with cluster(on, ray_address, ray_workers):
+        results = run_recipe(loaded, directory)
+    show_results(results, directory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .options import Out, Overrides, RecipeFile, run_directory
+from .options import On, Out, Overrides, RayAddress, RayWorkers, RecipeFile, cluster, run_directory
 
 if TYPE_CHECKING:
     from ..stages import Stage
@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-def train(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> None:
+def train(
+    recipe: RecipeFile,
+    out: Out = None,
+    overrides: Overrides = None,
+    on: On = None,
+    ray_address: RayAddress = None,
+    ray_workers: RayWorkers = None,
+) -> None:
     """Train both students of a recipe, alone and distilled.
 
     The test part of the data is not touched: use it to choose settings by their validation scores. run goes on from
@@ -24,7 +31,7 @@ def train(recipe: RecipeFile, out: Out = None, overrides: Overrides = None) -> N
 
     loaded = load_recipe(recipe, tuple(overrides or ()))
     run = Run(loaded, run_directory(loaded.title, out))
-    with run.claimed():
+    with run.claimed(), cluster(on, ray_address, ray_workers):
         trainings = run.trainings
     _print(trainings, loaded.seeds)
 

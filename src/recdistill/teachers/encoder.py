@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +22,26 @@ from ..knowledge.embeddings import VectorType
 from ..pretrained import Weights, locate
 from ..progress import track
 from .base import TeacherConfig
+from .cluster import cluster_in_use
 
-__all__ = ["Encoder", "LoadedEncoder", "embed_rest", "texts_of"]
+__all__ = ["POOL", "Encoder", "LoadedEncoder", "Opened", "embed_rest", "texts_of"]
 
 Floats = npt.NDArray[np.float32]
 
 _CHARACTERS = 20
 """Characters of a text that are looked at for each token that is kept; no language needs nearly as many."""
-_POOL = 8192
+POOL = 8192
 """Texts that are tokenised together and then sorted by length."""
+
+
+class Opened(Protocol):
+    """A model that is ready to encode."""
+
+    config: Encoder
+    dim: int
+
+    def batches(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
+        """See :meth:`LoadedEncoder.batches`."""
 
 
 class Encoder(TeacherConfig):
@@ -67,6 +79,19 @@ class Encoder(TeacherConfig):
             MissingExtraError: transformers or sentence-transformers are not installed.
         """
         raise TypeError(f"{type(self).__name__} is not an encoder")  # every subclass overrides this
+
+    def open(self) -> Opened:
+        """The model in memory, here or on the machines of the cluster in use.
+
+        Raises:
+            TeacherError: As :meth:`load`, or there is no such cluster.
+        """
+        cluster = cluster_in_use()
+        if cluster is None:
+            return self.load()
+        from .encoder_on_cluster import EncoderOnCluster
+
+        return EncoderOnCluster(self, cluster)
 
     def weights(self) -> Weights:
         """Where the weights are.
@@ -120,7 +145,7 @@ class Encoder(TeacherConfig):
         if is_sealed(path):
             return _finished(path, identity)
         texts = texts_of(catalogue)
-        loaded = self.load()
+        loaded = self.open()
         writer = EmbeddingsWriter(
             path, rows=len(texts), dim=loaded.dim, dtype=dtype, meaning=f"embedding of the item's text by {self.model}",
             prompt_hash=self.prompt_hash(), **identity,
@@ -165,12 +190,25 @@ class LoadedEncoder(ABC):
 
         Empty texts get zeros. Equal texts in equal order give equal batches.
         """
+        for start in range(0, len(texts), POOL):
+            for rows, vectors in self.pool(texts[start : start + POOL]):
+                yield start + rows, vectors
+
+    def pool(
+        self, texts: Sequence[str], part: int = 0, parts: int = 1
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
+        """The same for texts that are sorted by length together, of which several machines may each take a part.
+
+        Args:
+            texts: Not more than ``POOL``.
+            part: Which of the batches: every ``parts``-th from this one on.
+            parts: So many machines share them.
+        """
         budget = self.config.batch_tokens or (1024 if self.device.type == "cpu" else 32_768)
-        for start in range(0, len(texts), _POOL):
-            tokens = self.tokens(texts[start : start + _POOL])
-            lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
-            for rows in _by_length(lengths, budget):
-                yield start + rows, self._vectors([tokens[row] for row in rows])
+        tokens = self.tokens(texts)
+        lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
+        for rows in islice(_by_length(lengths, budget), part, None, parts):
+            yield rows, self._vectors([tokens[row] for row in rows])
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to ``max_length``; none for an empty text."""
@@ -208,9 +246,7 @@ def _by_length(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDAr
         start += len(rows)
 
 
-def embed_rest(
-    loaded: LoadedEncoder, writer: EmbeddingsWriter, texts: Sequence[str], label: str, unit: str = "items"
-) -> None:
+def embed_rest(loaded: Opened, writer: EmbeddingsWriter, texts: Sequence[str], label: str, unit: str = "items") -> None:
     """Embed those of the texts whose rows are not written yet.
 
     Raises:

@@ -67,7 +67,7 @@ class UserProfiles(TextEncoder):
             if self.form == "mean" and len(rest):
                 writer.add(rest, _means(newest.take(rest), items.all()))
             elif len(rest):
-                embed_rest(self.load(), writer, _joined(newest, split), f"embed users with {self.model}", "users")
+                embed_rest(self.open(), writer, _joined(newest, split), f"embed users with {self.model}", "users")
         return writer.seal()
 
 

@@ -38,9 +38,28 @@ class Budget(Config):
     requests: int | None = Field(None, ge=0, description="sent, repeated ones counted")
     hours: float | None = Field(None, ge=0, description="of asking")
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return any(limit is not None for _, limit in self)
+
 
 class BudgetSpent(TeacherError):
-    """What may be spent is spent; every answer that was paid for is in the journal."""
+    """What may be spent is spent; every answer that was paid for is in the journal.
+
+    Args:
+        limit: The limit that it could exceed, in words.
+        spent: What was spent, in words.
+        left: Questions that are open.
+        total: Questions in all.
+    """
+
+    def __init__(self, limit: str, spent: str, left: int, total: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the budget of {limit} is spent ({spent}); {left:,} of {total:,} questions are open",
+            hint="raise the budget, and the same command goes on from there",
+        )
 
 
 class Purse:
@@ -61,6 +80,16 @@ class Purse:
             before.seconds,
         )
         self._reserved = [0, 0, 0]
+
+    @property
+    def set_aside(self) -> int:
+        """Exchanges that are under way."""
+        return self._reserved[0]
+
+    @property
+    def others(self) -> bool:
+        """Whether what others have set aside may come free; here there are no others."""
+        return False
 
     @property
     def spent(self) -> Spent:

@@ -24,7 +24,9 @@ from .exchange import KEY_BYTES, Capabilities, Failure, Hopeless, Refusal, Reply
 from .journal import Claim, Journal, Known, Outcome, Spent, State
 from .pace import Bucket, Pace, PaceConfig, pause
 
-__all__ = ["Again", "Asked", "Backend", "Engine", "Patience", "Questions", "replies", "run_async"]
+__all__ = [
+    "Again", "Asked", "Backend", "Engine", "Ledger", "Patience", "Questions", "new_runner", "replies", "run_async",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -78,6 +80,24 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let connections, memory and threads go."""
+
+
+class Ledger(Protocol):
+    """Where answers are kept: a :class:`Journal`, or the way to one on another machine."""
+
+    def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
+        """See :meth:`Journal.known`."""
+
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
+        """See :meth:`Journal.read`."""
+
+    def commit(
+        self, claims: Sequence[tuple[bytes, int]] = (), outcomes: Sequence[Outcome] = (), seconds: float = 0.0
+    ) -> list[Claim]:
+        """See :meth:`Journal.commit`."""
+
+    def give_back(self, keys: Sequence[bytes]) -> None:
+        """See :meth:`Journal.give_back`."""
 
 
 class Again(Config):
@@ -171,7 +191,7 @@ class Engine:
     """
 
     def __init__(
-        self, questions: Questions, backend: Backend, journal: Journal, purse: Purse, pace: PaceConfig,
+        self, questions: Questions, backend: Backend, journal: Ledger, purse: Purse, pace: PaceConfig,
         patience: Patience, again: Again,
     ) -> None:  # fmt: skip
         self.questions, self.backend, self.journal = questions, backend, journal
@@ -233,6 +253,8 @@ class Engine:
                 await self._look_again()
             elif not (more or self._ready):
                 return
+            elif self._ready and self.purse.others:
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _look_again(self) -> None:
         """What had to wait for an answer to the same question, asked here or by another process."""
@@ -290,7 +312,8 @@ class Engine:
         while self._ready and self._tally.under_way + len(chosen) < self.pace.limit:
             most = self._ready[0].most
             if not self.purse.reserve(most):
-                if not self._tally.under_way and not chosen and not self._tally.outcomes:
+                idle = not (self._tally.under_way or chosen or self._tally.outcomes)
+                if idle and not self.purse.others:
                     self._stop = self._spent_error(most)
                 break
             chosen.append(self._ready.popleft())
@@ -433,13 +456,8 @@ class Engine:
         return request.reminded(said, self.questions.reminder) if request.route == "chat" else request
 
     def _spent_error(self, most: tuple[int, int]) -> BudgetSpent:
-        limit = self.purse.exceeded_by(most)
         left = len(self._numbers) - sum(self._counts.values())
-        return BudgetSpent(
-            f"the budget of {limit} is spent ({self.purse.words}); "
-            f"{left:,} of {len(self._numbers):,} questions are open",
-            hint="raise the budget, and the same command goes on from there",
-        )
+        return BudgetSpent(self.purse.exceeded_by(most) or "", self.purse.words, left, len(self._numbers))
 
     def _count(self, state: str, new: bool = True) -> None:
         self._counts[state] += 1
@@ -480,14 +498,18 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """By uvloop where it is installed: a third more requests a second."""
+    with new_runner() as runner:
+        return runner.run(work)
+
+
+def new_runner() -> asyncio.Runner:
+    """A loop by uvloop where it is installed: a third more requests a second."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
         import uvloop
 
         factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
+    return asyncio.Runner(loop_factory=factory)
 
 
 def _drained(waiting: deque[int]) -> Iterator[int]:

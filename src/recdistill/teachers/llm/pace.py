@@ -36,6 +36,11 @@ class PaceConfig(Config):
     requests_per_minute: float | None = Field(None, gt=0, description="the endpoint's limit of requests, if there is")
     tokens_per_minute: float | None = Field(None, gt=0, description="the endpoint's limit of tokens, if there is")
 
+    @property
+    def rates(self) -> dict[str, float | None]:
+        """The limits of a minute, by their names."""
+        return {"requests_per_minute": self.requests_per_minute, "tokens_per_minute": self.tokens_per_minute}
+
     @model_validator(mode="after")
     def _in_order(self) -> PaceConfig:
         if self.start > self.most:

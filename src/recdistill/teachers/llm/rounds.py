@@ -24,6 +24,7 @@ from ...files import read_json, write_json
 from ...knowledge import Knowledge, RankingsStore, RankingsWriter
 from ...knowledge.manifest import is_sealed
 from ...models.base import RankingModel, load_model
+from ..cluster import cluster_in_use
 from .budget import BudgetSpent
 from .candidates import CANDIDATES
 from .engine import Asked, replies, run_async
@@ -135,6 +136,7 @@ class _Rounds:
             raise ConfigError("chooses no contexts", key=("select",), hint="say how, or call teach")
         self.llm, self.task, self.select = llm, llm.task, llm.select
         self.split, self.path, self.name, self.knowledge, self.learn = split, path, name, knowledge, learn
+        self.cluster = cluster_in_use()
         self.asked: list[Ints] = []
         self.stores: list[RankingsStore] = []
         self.students: list[Learned] = []
@@ -211,10 +213,10 @@ class _Rounds:
     async def _ask(self, number: int, task: Listwise, chosen: Ints) -> tuple[int, Spent]:
         """Ask about some contexts and write their store; how many lists came, and what all of it cost."""
         job = partial(task.about(chosen).job, self.split, self.knowledge)
-        async with self.llm.sitting(self.path, self.name, job) as sitting:
+        async with self.llm.sitting(self.path, self.name, job, self.cluster) as sitting:
             sitting.job.label = f"{self.name}, round {number} of {self.select.rounds}"
             try:
-                asked = await sitting.engine().run()
+                asked = await sitting.ask()
             except BudgetSpent as error:
                 asked, self.out_of_budget = _from_journal(sitting), error.what
                 if not self.stores and not asked.counts.get("answered"):

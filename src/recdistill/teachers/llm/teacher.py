@@ -20,9 +20,11 @@ from ...files import checksum, read_json, write_json
 from ...knowledge import Knowledge
 from ...registry import component_field
 from ..base import TeacherConfig
+from ..cluster import Cluster, cluster_in_use
 from . import BACKENDS, TASKS
 from .backends.base import BackendConfig
 from .budget import Budget, Prices, Purse
+from .cluster import ask_on, meet_on
 from .engine import Again, Asked, Backend, Engine, replies, run_async
 from .exchange import Capabilities
 from .journal import Journal, Spent
@@ -111,28 +113,33 @@ class LLM(TeacherConfig):
         path = Path(path)
         if (path / FACTS).is_file():
             return dict(read_json(path / FACTS))
-        return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge()))
+        return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge(), cluster_in_use()))
 
     @asynccontextmanager
-    async def sitting(self, path: Path, name: str, job: Callable[[Capabilities], Job]) -> AsyncIterator[Sitting]:
+    async def sitting(
+        self, path: Path, name: str, job: Callable[[Capabilities], Job], cluster: Cluster | None = None
+    ) -> AsyncIterator[Sitting]:
         """Open the model and the journal, and write the questions down; nothing is asked yet but what it can do.
 
         Args:
             path: Where the stores will be.
             name: The teacher's name.
             job: Makes the questions for a model that can do so much.
+            cluster: Where the model is to be asked, if not by this process.
         """
-        opened = await self.backend.open()
+        opened = await self.backend.open() if cluster is None else await meet_on(cluster, self.backend)
         try:
             log.info("%s: %s", name, _described(opened))
             with Journal(self.journal or path.parent / "journal.sqlite", f"{name}/{self.task.name}") as journal:
-                yield Sitting(self, opened, journal, job(opened.capabilities))
+                yield Sitting(self, opened, journal, job(opened.capabilities), cluster)
         finally:
             await opened.close()
 
-    async def _teach(self, split: Split, path: Path, name: str, knowledge: Knowledge) -> dict[str, Any]:
-        async with self.sitting(path, name, partial(self.task.job, split, knowledge)) as sitting:
-            asked = await sitting.engine().run()
+    async def _teach(
+        self, split: Split, path: Path, name: str, knowledge: Knowledge, cluster: Cluster | None
+    ) -> dict[str, Any]:
+        async with self.sitting(path, name, partial(self.task.job, split, knowledge), cluster) as sitting:
+            asked = await sitting.ask()
             self.see_whether_enough(asked, sitting.journal)
             facts = sitting.job.write(replies(sitting.journal, asked), Place(path, name, sitting.fingerprint))
             spent = sitting.journal.spent()
@@ -197,12 +204,14 @@ class Sitting:
         backend: The model.
         journal: Where answers are.
         job: What is to be asked.
+        cluster: Where it is to be asked, if not by this process.
     """
 
     teacher: LLM
     backend: Backend
     journal: Journal
     job: Job
+    cluster: Cluster | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -214,8 +223,19 @@ class Sitting:
             decides.append(self.teacher.select.model_dump(mode="json"))
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
+    async def ask(self) -> Asked:
+        """Settle all questions, by this process or on the cluster.
+
+        Raises:
+            BudgetSpent: It is; what was answered is in the journal.
+            TeacherError: The model cannot be asked; the same holds.
+        """
+        if self.cluster is None:
+            return await self.engine().run()
+        return await ask_on(self.cluster, self.teacher, self.job, self.backend, self.journal)
+
     def engine(self) -> Engine:
-        """What asks them."""
+        """What asks them from this process."""
         purse = Purse(self.teacher.budget, self.teacher.prices, self.journal.spent())
         where = self.teacher.backend
         return Engine(self.job, self.backend, self.journal, purse, where.pace, where.patience, self.teacher.again)

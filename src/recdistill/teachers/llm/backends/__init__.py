@@ -26,6 +26,12 @@ BACKENDS = Components(
         "text",
         "any causal language model of transformers in this process, on a GPU if there is one",
     ),
+    Component(
+        "vllm",
+        "recdistill.teachers.llm.backends.vllm:VLLM",
+        "llm",
+        "a server of vLLM, begun and ended with the process that asks; not tested on a GPU yet",
+    ),
 )
 """Every backend: name in recipes, class, extra, what it is."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
 from ....config import Config
+from ....errors import TeacherError
 from ..engine import Backend, Patience
+from ..exchange import Capabilities
 from ..pace import PaceConfig
 
 __all__ = ["BackendConfig"]
@@ -33,3 +35,28 @@ class BackendConfig(Config):
             MissingExtraError: A package is not installed.
         """
         raise TypeError(f"{type(self).__name__} is not a backend")  # every subclass overrides this
+
+    def servers(self) -> tuple[str, ...] | None:
+        """Addresses of servers that compute for whoever asks; None if the model is loaded where it is opened."""
+        return None
+
+    def at_server(self, address: str | None) -> Self:
+        """The same at one of its servers."""
+        return self
+
+    async def join(self, capabilities: Capabilities) -> Backend:
+        """Open it once more, beside others that answer the same job.
+
+        Args:
+            capabilities: What the model can do; the job was written for this.
+
+        Raises:
+            TeacherError: As :meth:`open`, or here it would answer otherwise.
+        """
+        opened = await self.open()
+        if opened.capabilities.identity != capabilities.identity:
+            await opened.close()
+            what = f"a worker has another model or number type ({opened.capabilities.identity})"
+            hint = "name device and dtype, or use machines that are alike"
+            raise TeacherError(what, where=capabilities.identity, hint=hint)
+        return opened

@@ -33,12 +33,22 @@ class Endpoint(BackendConfig):
     """
 
     name: ClassVar[str] = "endpoint"
-    speed_only: ClassVar[frozenset[str]] = BackendConfig.speed_only | {"url", "key_variable", "timeout"}
+    speed_only: ClassVar[frozenset[str]] = BackendConfig.speed_only | {
+        "url", "replicas", "key_variable", "timeout",
+    }  # fmt: skip
 
     url: str = Field("http://127.0.0.1:8080/v1", description="where the paths of the protocol start")
+    replicas: tuple[str, ...] = Field(
+        (), description="more servers of the same model, asked beside the first one with --on ray"
+    )
     model: str | None = Field(None, description="name of the model there; None: the only one it lists")
     key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
     timeout: float = Field(120.0, gt=0, description="seconds for an exchange, from connecting to the last byte")
+
+    @field_validator("replicas")
+    @classmethod
+    def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(cls._is_url(url) for url in urls)
 
     @field_validator("url")
     @classmethod
@@ -50,8 +60,22 @@ class Endpoint(BackendConfig):
             raise ValueError("keys do not belong into a URL: put the key into the environment, see key_variable")
         return url.rstrip("/")
 
+    def servers(self) -> tuple[str, ...]:
+        return (self.url, *self.replicas)
+
+    def at_server(self, address: str | None) -> Endpoint:
+        return self if address is None else self.replace(url=address, replicas=())
+
+    async def join(self, capabilities: Capabilities) -> Backend:
+        opened = self._reach()
+        opened.meet(capabilities)  # one of its servers was looked at
+        return opened
+
+    def _reach(self) -> OpenEndpoint:
+        return OpenEndpoint(self, os.environ.get(self.key_variable, ""))
+
     async def open(self) -> Backend:
-        opened = OpenEndpoint(self, os.environ.get(self.key_variable, ""))
+        opened = self._reach()
         try:
             opened.meet(await probe(opened, self.model))
         except BaseException:

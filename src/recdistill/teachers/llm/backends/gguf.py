@@ -21,7 +21,7 @@ from .base import BackendConfig
 from .endpoint import Endpoint, OpenEndpoint
 from .probe import probe
 
-__all__ = ["GGUF"]
+__all__ = ["GGUF", "free_port"]
 
 
 class GGUF(BackendConfig):
@@ -48,7 +48,7 @@ class GGUF(BackendConfig):
         weights = locate(self.model, self.gguf)
         if weights.gguf is None:
             raise TeacherError("holds no GGUF file", where=self.model, hint="use backend: {type: transformers}")
-        port, secret = _free_port(), secrets.token_urlsafe(16)
+        port, secret = free_port(), secrets.token_urlsafe(16)
         settings = self._settings(library, str(Path(weights.source) / weights.gguf), port, secret)
         try:
             server = await asyncio.get_running_loop().run_in_executor(None, library.Server, settings)
@@ -94,7 +94,8 @@ class _OpenServer(OpenEndpoint):
         self._server = None  # stops it
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe_socket:
         probe_socket.bind(("127.0.0.1", 0))
         return int(probe_socket.getsockname()[1])
