@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..registry import need
+from .large_pages import on_large_pages
 
 __all__ = ["Scan"]
 
@@ -51,7 +52,8 @@ class Scan:
         stored[:, :dim] = codes.view(np.uint8) ^ _ZERO  # the same as codes + 128
         per_block = np.ascontiguousarray(np.broadcast_to(scales[:, None], (n, blocks)))
         inputs = {"B": stored.reshape(n, blocks, self._block), "scales": per_block.reshape(-1)}
-        self._session = _session(_graph(n, self._width, self._block, inputs), inputs)
+        with on_large_pages():
+            self._session = _session(_graph(n, self._width, self._block, inputs), inputs)
         self._longest, self._apart = longest, apart
 
     def near(self, query: Floats) -> Floats:
