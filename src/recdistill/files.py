@@ -68,8 +68,13 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def append_line(path: str | Path, line: str) -> None:
+def append_line(path: str | Path, line: str, *, durable: bool = False) -> None:
     """Add a line of UTF-8 text to a file.
+
+    Args:
+        path: The file.
+        line: Without its end.
+        durable: It is on the disk when this returns, even if the power fails.
 
     Raises:
         RecdistillError: The disk is full or the place is not writable; a part of the line may be there.
@@ -77,6 +82,9 @@ def append_line(path: str | Path, line: str) -> None:
     path = Path(path)
     with _one_line_on_failure(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def checksum(path: str | Path) -> str:

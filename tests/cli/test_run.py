@@ -103,6 +103,12 @@ def test_a_bundle_with_users_and_a_tower(call: Invoke, run: Path) -> None:
     assert bundle.similar("new", 3)
 
 
+def test_a_bundle_in_one_file(call: Invoke, run: Path) -> None:
+    result = call("export", run, "films.zip", "--to", "archive")
+    assert (result.exit_code, result.stdout) == (0, "films.zip: 50 items\n")
+    assert Bundle.open("films.zip").recommend() == Bundle.open(run / "bundle").recommend()
+
+
 @pytest.mark.parametrize("form", ["onnx", "triton"])
 def test_export(call: Invoke, run: Path, form: str) -> None:
     result = call("export", run, "models/films", "--to", form, "-n", "5")

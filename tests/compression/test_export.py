@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from recdistill.compression import export_onnx, export_triton, write_bundle
+from recdistill.compression import Storage, export_onnx, export_triton, write_bundle
 from recdistill.compression.linear import contexts_of
 from recdistill.data.sequences import Sequences
 from recdistill.errors import BundleError, ConfigError
@@ -94,6 +94,17 @@ def test_what_is_no_item_is_passed_over(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         scores[0], [one.score for one in bundle.recommend(["i1", "i2"], 5)], rtol=1e-3, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_deflated_bundle_gives_the_same(name: str, tmp_path: Path) -> None:
+    graphs = []
+    for deflate in (False, True):
+        storage = Storage(vectors="int8", deflate=deflate)
+        bundle = Bundle.open(write_bundle(made(name), SPLIT.dataset, tmp_path / f"b{deflate}", vectors=storage))
+        graphs.append(ask(export_onnx(bundle, tmp_path / f"{deflate}.onnx", n=10), [["i3"], ["i7", "i1"]], ""))
+    for plain, deflated in zip(*graphs, strict=True):
+        np.testing.assert_array_equal(plain, deflated)
 
 
 @pytest.mark.parametrize("vectors", ["float16", "int8", "int4", "pq"])

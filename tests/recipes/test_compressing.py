@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from recdistill.compression import write_bundle
 from recdistill.compression.outcome import Outcome
+from recdistill.errors import RunError
+from recdistill.models.popularity import Popularity
 from recdistill.recipes import load_recipe, run_recipe
+from recdistill.recipes.compressing import compress_run
 from recdistill.serving import Bundle
+from recdistill.serving.deployment import Home, Variant
 from tests.pictures import png
+from tests.synthetic import tiny_split
 
 COMPRESSION = """\
 compression:
@@ -46,6 +54,12 @@ def test_the_picked_bundle_is_what_is_served_and_measured(films: Path, tmp_path:
     assert "compressed" in served.note
     assert served.bytes == bundle.size_bytes
     assert "<h2>Compression</h2>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+    write_bundle(Popularity().build(tiny_split()), tiny_split().dataset, tmp_path / "other")
+    Home.of(tmp_path / "run").publish([Variant("main", tmp_path / "other")])
+    with pytest.raises(RunError, match="other is served, and not the run's own bundle; without --publish"):
+        compress_run(loaded, tmp_path / "run", loaded.compression, publish=True)
+    Home.of(tmp_path / "run").roll_back()
 
     stages = {stage.name: stage.cached for stage in run_recipe(loaded, tmp_path / "run").stages}
     assert stages == {stage.name: stage.cached for stage in results.stages}  # nothing was done a second time

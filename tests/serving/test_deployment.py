@@ -123,3 +123,13 @@ def test_whoever_has_the_challenger_keeps_it_when_its_share_grows(who: str, shar
     grown = replace(trial, variants=(trial.variants[0], Variant("b", HERE, large)))
     if trial.variant_of(who).name == "b":
         assert grown.variant_of(who).name == "b"
+
+
+def test_what_came_in_between_is_not_overwritten(home: Home, tmp_path: Path) -> None:
+    before = home.current().number
+    assert home.served == home.bundle
+    home.publish([Variant("main", tmp_path / "third")])
+    with pytest.raises(RunError, match="deployment 1 came while its successor of 0 was made"):
+        home.publish([Variant("main", tmp_path / "run" / "second")], after=before)
+    assert home.served.resolve() == tmp_path / "third"
+    assert home.publish([Variant("main", tmp_path / "run" / "second")], after=1).number == 2

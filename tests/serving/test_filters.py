@@ -128,6 +128,16 @@ def test_old_masks_make_room(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
     assert len(shelf._masks) == 3
 
 
+def test_masks_of_long_lists_are_not_kept(bundle: Bundle) -> None:
+    shelf, long = bundle.shelf, Items(*(f"i{at}" for at in range(65)))
+    for wanted in (long, ~long, long & Items("i1"), Items("i1") | ~long):
+        shelf.mask(wanted)
+    assert {wanted.names_held for wanted in shelf._masks} == {1}
+    for at in range(300):
+        shelf.mask(Items(f"i{at}"))
+    assert len(shelf._masks) == 256
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [

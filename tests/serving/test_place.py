@@ -111,7 +111,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
 def test_compressed_and_doubled_members_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a", b"x" * 1000)
-    with pytest.raises(BundleError, match="recdistill export --archive"):
+    with pytest.raises(BundleError, match="recdistill export --to archive"):
         Place.open(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as file:
         file.writestr("a", b"1")

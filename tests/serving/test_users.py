@@ -19,7 +19,7 @@ from recdistill.models.mf import MF
 from recdistill.models.popularity import Popularity
 from recdistill.models.sasrec import SASRec
 from recdistill.serving import Attribute, Bundle, Category, Items, Recommendation
-from recdistill.serving.bundle import Asked
+from recdistill.serving.bundle import Asked, _followed
 from recdistill.testing import contexts_of
 from tests.synthetic import tiny_split
 
@@ -201,3 +201,21 @@ def test_a_stored_history_of_items_that_do_not_exist(paths: dict[str, Path]) -> 
     with pytest.raises(BundleError, match="names items that do not exist"):
         Bundle.open(paths["popularity"], verify=False).recommend(user="u1")
     path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("kept", "new", "whole"),
+    [
+        ([1, 2, 3], [2, 3, 4], [1, 2, 3, 4]),
+        ([1, 2, 3], [1, 2, 3], [1, 2, 3]),
+        ([1, 2, 1, 2], [1, 2, 1, 2, 5], [1, 2, 1, 2, 5]),
+        ([1, 2], [3], [1, 2, 3]),
+        ([1, 2, 3], [2, 4], [1, 2, 3, 2, 4]),
+        ([1, 2, 3], [2], [1, 2, 3, 2]),
+        ([], [1], [1]),
+        ([1], [], [1]),
+    ],
+)
+def test_events_that_are_told_twice_count_once(kept: list[int], new: list[int], whole: list[int]) -> None:
+    arrays = (np.array(events, dtype=np.int64) for events in (kept, new))
+    assert _followed(*arrays).tolist() == whole

@@ -33,7 +33,7 @@ def batch(
     from ..serving.deployment import Home
 
     wanted = None if where is None else _filter(where)
-    bundle = Bundle.open(Home.of(place).bundle)
+    bundle = Bundle.open(Home.of(place).served)
     rows = recommend_batch(bundle, source, target, n=n, exclude_history=not keep_history, where=wanted, threads=threads)
     typer.echo(f"{rows:,} lists in {target}")
 

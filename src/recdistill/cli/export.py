@@ -16,12 +16,15 @@ class Format(StrEnum):
 
     ONNX = "onnx"
     TRITON = "triton"
+    ARCHIVE = "archive"
 
 
 def export(
     place: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run directory or a bundle.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="File (onnx), or REPOSITORY/NAME (triton).")],
-    form: Annotated[Format, typer.Option("--to", help="One ONNX graph, or a Triton model repository.")] = Format.ONNX,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File (onnx, archive), or REPOSITORY/NAME (triton).")],
+    form: Annotated[
+        Format, typer.Option("--to", help="One ONNX graph, a Triton model repository, or the bundle in one file.")
+    ] = Format.ONNX,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Items of a list.")] = 10,
     indices: Annotated[bool, typer.Option("--indices", help="Indices in place of ids (onnx only).")] = False,
     keep_history: Annotated[bool, typer.Option("--keep-history", help="Items of the history may come again.")] = False,
@@ -29,10 +32,13 @@ def export(
     """Write a bundle as one ONNX graph, histories in and the best items out, for servers that know no bundles."""
     from ..compression import export_onnx, export_triton
     from ..errors import ConfigError
-    from ..serving import Bundle
+    from ..serving import Bundle, write_archive
     from ..serving.deployment import Home
 
-    bundle = Bundle.open(Home.of(place).bundle)
+    bundle = Bundle.open(Home.of(place).served)
+    if form is Format.ARCHIVE:
+        typer.echo(f"{write_archive(bundle.path, target)}: {bundle.n_items:,} items")
+        return
     if form is Format.ONNX:
         written = export_onnx(bundle, target, n=n, ids=not indices, exclude_history=not keep_history)
     elif indices:

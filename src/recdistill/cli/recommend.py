@@ -42,7 +42,7 @@ def recommend(
     from ..serving import Bundle, resolve
     from ..serving.deployment import Home
 
-    bundle = Bundle.open(Home.of(place).bundle)
+    bundle = Bundle.open(Home.of(place).served)
     names = [name.strip() for text in history or () for name in text.split(";") if name.strip()]
     seen = np.array([resolve(bundle.items, name) for name in names], dtype=np.int64)
     items, scores = bundle.recommend_indices(seen, n)

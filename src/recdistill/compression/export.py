@@ -187,7 +187,7 @@ class _Export(Nodes):
     def sequence(self, newest: _Newest) -> str:
         """The encoder of the bundle, taken in."""
         onnx, compose = need("onnx", "onnx"), need("onnx.compose", "onnx")
-        encoder = compose.add_prefix(onnx.load_model_from_string(bytes(self._place.read("encoder.onnx"))), "encoder_")
+        encoder = compose.add_prefix(onnx.load_model_from_string(bytes(self._place.whole("encoder.onnx"))), "encoder_")
         self._opset = max(part.version for part in encoder.opset_import if part.domain in ("", "ai.onnx"))
         table = self._table()
         inputs = {
@@ -237,7 +237,7 @@ class _Export(Nodes):
     def _table(self, prefix: str = "") -> str:
         """Vectors of all items and of nobody: float32 ``[n_items + 1, dim]``; stored in int8 where they are."""
         manifest = self._manifest
-        if manifest.precision == "int8" and f"{prefix}vectors.npy" in manifest.files:
+        if manifest.precision == "int8" and manifest.has(f"{prefix}vectors.npy"):
             codes = load_array(self._place, f"{prefix}vectors.npy", (self._n, manifest.dim), np.int8)
             scales = load_array(self._place, f"{prefix}scales.npy", (self._n,), np.float32)
             stored = self.add("Cast", self.exact(_one_more(codes), np.int8), to=_FLOAT)
@@ -247,7 +247,7 @@ class _Export(Nodes):
 
     def _bias(self) -> str:
         """float32 ``[n_items + 1]``."""
-        there = "bias.npy" in self._manifest.files
+        there = self._manifest.has("bias.npy")
         bias = load_array(self._place, "bias.npy", (self._n,), np.float32) if there else np.zeros(self._n)
         return self.exact(np.append(bias, -np.inf), np.float32)
 

@@ -11,6 +11,7 @@ from ..compression.chain import no_fit
 from ..compression.outcome import FILE, Outcome
 from ..errors import RunError
 from ..files import atomic_directory, checksum
+from ..serving.deployment import Home
 from .run import Run
 from .schema import CompressionSpec, Recipe
 
@@ -44,6 +45,9 @@ def compress_run(recipe: Recipe, directory: Path, spec: CompressionSpec, *, publ
         RunError: ``publish``, and nothing fits the budget.
     """
     run = Run(recipe, directory)
+    if publish and (served := Home.of(directory).served).resolve() != (directory / "bundle").resolve():
+        hint = f"without --publish it is written beside; deploy it with: recdistill deploy {directory} BUNDLE"
+        raise RunError(f"{served} is served, and not the run's own bundle", where=directory, hint=hint)
     with run.claimed():
         compressed = run.compressed(spec)
         outcome = compressed.outcome

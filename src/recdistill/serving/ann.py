@@ -95,7 +95,7 @@ class Graph:
         except Exception as error:  # the library's own exceptions share no base
             hint = "write the bundle again"
             raise BundleError(f"cannot be read ({error})", where=place.where(_FILE), hint=hint) from None
-        return cls(index, "bias.npy" in manifest.files, mapped)
+        return cls(index, manifest.has("bias.npy"), mapped)
 
     def expand(self, breadth: int) -> None:
         """Look at so many items for each search: more find more and take longer."""

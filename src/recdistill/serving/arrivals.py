@@ -53,7 +53,7 @@ class Arrivals:
         self._path, self._limit = path, limit
 
     def add(self, new: Arrival, bundle: Bundle) -> None:
-        """Let a bundle take an item in, then write it down for all others.
+        """Write an item down for all, then let a bundle take it in; the same item again changes nothing.
 
         Raises:
             BundleError: The bundle has no text tower.
@@ -62,13 +62,17 @@ class Arrivals:
         """
         with self._locked():
             known = self._read()
+            if new in known:
+                self._take_in(known, bundle)
+                return
             if len(known) >= self._limit:
                 what = f"{len(known):,} items were added already, as many as there may be"
                 raise RunError(what, where=self._path, hint="make a bundle with them in its catalogue")
             self._take_in(known, bundle)
-            bundle.add_item(new.item, new.text, title=new.title, categories=new.categories)
+            bundle.check_item(new.item, new.text)
             torn = _last_byte(self._path) not in (b"", b"\n")
-            append_line(self._path, "\n" * torn + json.dumps(asdict(new), ensure_ascii=True))
+            append_line(self._path, "\n" * torn + json.dumps(asdict(new), ensure_ascii=True), durable=True)
+            bundle.add_item(new.item, new.text, title=new.title, categories=new.categories)
 
     def take_in(self, bundle: Bundle) -> None:
         """Let a bundle take in all that it does not know; one without a text tower takes none."""

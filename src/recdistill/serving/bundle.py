@@ -311,6 +311,22 @@ class Bundle:
             items, scores = np.concatenate([items, more[0]]), np.concatenate([scores, more[1]])
         return self.named(items, scores)
 
+    def check_item(self, item: str, text: str) -> Tower:
+        """The tower that would place a new item; nothing changes.
+
+        Raises:
+            BundleError: The bundle has no text tower.
+            DataError: The id is taken, or no word of the text is known.
+        """
+        if self.tower is None:
+            hint = "write it with a tower, see recdistill.compression.fit_tower"
+            raise BundleError("this bundle has no text tower to place a new item with", where=self.path, hint=hint)
+        if not self.tower.knows(text):
+            raise DataError(f"no word of {text!r:.80} is known to the text tower", hint="say more about the item")
+        if self.items.find([item])[0] >= 0:
+            raise DataError(f"item {item!r} is in the catalogue already", hint="choose another id")
+        return self.tower
+
     def add_item(self, item: str, text: str, *, title: str = "", categories: Sequence[str] = ()) -> int:
         """Take in an item that did not exist when the bundle was made; it can be recommended at once.
 
@@ -329,12 +345,7 @@ class Bundle:
             BundleError: The bundle has no text tower.
             DataError: The id is taken, or no word of the text is known.
         """
-        if self.tower is None:
-            hint = "write it with a tower, see recdistill.compression.fit_tower"
-            raise BundleError("this bundle has no text tower to place a new item with", where=self.path, hint=hint)
-        if not self.tower.knows(text):
-            raise DataError(f"no word of {text!r:.80} is known to the text tower", hint="say more about the item")
-        row = self.tower.embed([text])[0]
+        row = self.check_item(item, text).embed([text])[0]
         with self._changing:
             shelf, scorer = self._state
             if shelf.items.find([item])[0] >= 0:
@@ -386,7 +397,7 @@ class Bundle:
         if asked.user is None or self.users is None or (row := int(self.users.ids.find([asked.user])[0])) < 0:
             return asked.history, None
         vector = None if len(asked.history) else self.users.vector(row)  # what is new is not in the vector
-        return np.concatenate([self.users.history(row), asked.history]), vector
+        return _followed(self.users.history(row), asked.history), vector
 
     def _answer(
         self,
@@ -399,6 +410,15 @@ class Bundle:
         """The best items that a filter lets through, made more varied."""
         state = self._state
         return _varied(state, best(state, _wanted(state, n, hidden, where, diversity)), n, diversity)
+
+
+def _followed(kept: Indices, new: Indices) -> Indices:
+    """A history and what came after it; what both hold, the end of one and the beginning of the other, counts once."""
+    if len(new):
+        for start in np.flatnonzero(kept == new[0]).tolist():  # the longest overlap first
+            if np.array_equal(kept[start:], new[: len(kept) - start]):
+                return np.concatenate([kept[:start], new])
+    return np.concatenate([kept, new])
 
 
 def _best(state: _State, history: Indices, vector: Floats | None, wanted: Wanted) -> Found:

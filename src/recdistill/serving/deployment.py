@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import RunError
 from ..files import read_json, write_json
 from .bundle import Bundle
@@ -153,6 +155,15 @@ class Home:
             return Deployment(0, (Variant("main", self.bundle),))
         return self._parsed(body["now"])
 
+    @property
+    def served(self) -> Path:
+        """The bundle that answers now: that of the first variant.
+
+        Raises:
+            RunError: ``deployment.json`` was written by something else.
+        """
+        return self.current().variants[0].bundle
+
     def bundles(self) -> set[Path]:
         """Every bundle that is served or can be gone back to, resolved."""
         body = self._read()
@@ -163,17 +174,26 @@ class Home:
         """Changes whenever something else is to be served; reads no file."""
         return self.identity(self.path / _FILE), self.identity(self.bundle)
 
-    def publish(self, variants: Sequence[Variant], reason: str = "") -> Deployment:
-        """Serve these from now on. Every bundle is opened and checked first.
+    def publish(self, variants: Sequence[Variant], reason: str = "", after: int | None = None) -> Deployment:
+        """Serve these from now on. Every bundle is opened, checked and asked first.
+
+        Args:
+            variants: The first is the one that others are compared with.
+            reason: Why.
+            after: Number of the deployment that these follow; None: whichever there is.
 
         Raises:
             BundleError: One of them cannot be served; nothing changed.
-            RunError: Names or shares do not fit; nothing changed.
+            RunError: Names or shares do not fit, or another deployment came in between; nothing changed.
         """
         for variant in variants:
-            Bundle.open(variant.bundle)
+            Bundle.open(variant.bundle).recommend_indices(np.zeros(1, dtype=np.int64))
         with self._locked():
-            return self._write(Deployment(self.current().number + 1, tuple(variants), reason))
+            number = self.current().number
+            if after is not None and after != number:
+                what = f"deployment {number} came while its successor of {after} was made"
+                raise RunError(what, where=self.path, hint="nothing changed; look at it and do it again")
+            return self._write(Deployment(number + 1, tuple(variants), reason))
 
     def roll_back(self, reason: str = "rolled back") -> Deployment:
         """Serve what was served before this.

@@ -60,30 +60,50 @@ class Diversity:
             int64 ``[min(n, pool)]``, places in the pool in the new order.
         """
         gain = np.zeros(len(scores)) if not self.weight else (1 - self.weight) * _scaled(scores)
-        likeness = _cosines(vectors) if self.weight and vectors is not None else None
+        unit = _unit(vectors) if self.weight and vectors is not None else None
         nearest = np.zeros(len(scores))
-        counts: Counter[str] = Counter()
+        below = _Caps(self.per_category, categories, len(scores))
         free = np.ones(len(scores), dtype=np.bool_)
         chosen: list[int] = []
         while len(chosen) < min(n, len(scores)):
-            open_ = free & self._below_cap(counts, categories, len(scores))
+            open_ = free & below.open
             value = gain - self.weight * nearest
             best = int(np.argmax(np.where(open_ if open_.any() else free, value, -np.inf)))
             chosen.append(best)
             free[best] = False
-            if likeness is not None:
-                nearest = np.maximum(nearest, likeness[best]) if len(chosen) > 1 else likeness[best]
-            if categories is not None:
-                counts.update(categories[best])
+            if unit is not None:
+                like = (unit @ unit[best]).astype(np.float64)
+                nearest = np.maximum(nearest, like) if len(chosen) > 1 else like
+            below.count(best)
         return np.array(chosen, dtype=np.int64)
 
-    def _below_cap(
-        self, counts: Counter[str], categories: Sequence[tuple[str, ...]] | None, n: int
-    ) -> npt.NDArray[np.bool_]:
-        full = {name for name, count in counts.items() if self.per_category and count >= self.per_category}
-        if not full or categories is None:
-            return np.ones(n, dtype=np.bool_)
-        return np.array([full.isdisjoint(names) for names in categories])
+
+class _Caps:
+    """Which items of a pool may still come, if each category may have so many.
+
+    Args:
+        most: Items of one category; None: any number.
+        categories: Of each item of the pool.
+        n: Items in the pool.
+    """
+
+    def __init__(self, most: int | None, categories: Sequence[tuple[str, ...]] | None, n: int) -> None:
+        self._most, self._categories = most, categories if most is not None else None
+        self.open = np.ones(n, dtype=np.bool_)
+        self._counts: Counter[str] = Counter()
+        self._places: dict[str, list[int]] = {}
+        for at, names in enumerate(self._categories or ()):
+            for name in names:
+                self._places.setdefault(name, []).append(at)
+
+    def count(self, item: int) -> None:
+        """An item was chosen."""
+        if self._categories is None:
+            return
+        for name in self._categories[item]:
+            self._counts[name] += 1
+            if self._counts[name] == self._most:
+                self.open[self._places[name]] = False
 
 
 def _scaled(scores: Floats) -> npt.NDArray[np.float64]:
@@ -91,7 +111,6 @@ def _scaled(scores: Floats) -> npt.NDArray[np.float64]:
     return (scores.astype(np.float64) - low) / max(high - low, 1e-12)
 
 
-def _cosines(vectors: Floats) -> npt.NDArray[np.float64]:
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    cosines: npt.NDArray[np.float64] = (unit @ unit.T).astype(np.float64)
-    return cosines
+def _unit(vectors: Floats) -> Floats:
+    unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit

@@ -32,6 +32,11 @@ _DEPTH = 8
 class Filter(ABC):
     """Says of every item whether it may come. Filters are hashable."""
 
+    @property
+    def names_held(self) -> int:
+        """Names and ids in it: what it takes to remember it."""
+        return 1
+
     @abstractmethod
     def mask(self, shelf: Shelf) -> Mask:
         """True where an item may come: bool ``[n_items]``; parts are asked of ``shelf.mask``, which keeps them."""
@@ -55,6 +60,10 @@ class Items(Filter):
     def __init__(self, *ids: str) -> None:
         object.__setattr__(self, "ids", ids)
 
+    @property
+    def names_held(self) -> int:
+        return len(self.ids)
+
     def mask(self, shelf: Shelf) -> Mask:
         mask = np.zeros(shelf.n_items, dtype=np.bool_)
         at = shelf.items.find(self.ids)
@@ -70,6 +79,10 @@ class Category(Filter):
 
     def __init__(self, *names: str) -> None:
         object.__setattr__(self, "names", names)
+
+    @property
+    def names_held(self) -> int:
+        return len(self.names)
 
     def mask(self, shelf: Shelf) -> Mask:
         known = shelf.category_names
@@ -118,6 +131,10 @@ class AllOf(Filter):
 
     parts: tuple[Filter, ...]
 
+    @property
+    def names_held(self) -> int:
+        return sum(part.names_held for part in self.parts) + 1
+
     def mask(self, shelf: Shelf) -> Mask:
         return _joined(np.logical_and, np.ones(shelf.n_items, np.bool_), self.parts, shelf)
 
@@ -128,6 +145,10 @@ class AnyOf(Filter):
 
     parts: tuple[Filter, ...]
 
+    @property
+    def names_held(self) -> int:
+        return sum(part.names_held for part in self.parts) + 1
+
     def mask(self, shelf: Shelf) -> Mask:
         return _joined(np.logical_or, np.zeros(shelf.n_items, np.bool_), self.parts, shelf)
 
@@ -137,6 +158,10 @@ class Not(Filter):
     """Items that a filter keeps back."""
 
     part: Filter
+
+    @property
+    def names_held(self) -> int:
+        return self.part.names_held
 
     def mask(self, shelf: Shelf) -> Mask:
         return ~shelf.mask(self.part)
@@ -205,7 +230,12 @@ def _text(value: Any, kind: str) -> str:
 
 def _bound(value: Mapping[str, Any], name: str) -> float | None:
     found = value.get(name)
+    if found is None:
+        return None
     number = isinstance(found, (int, float)) and not isinstance(found, bool) and found == found  # NaN is not itself
-    if found is not None and not number:
+    if not number:
         raise ConfigError(f"takes a number, not {found!r:.80}", key=("where", name))
-    return None if found is None else float(found)
+    try:
+        return float(found)
+    except OverflowError:
+        raise ConfigError("takes a number, and this one is too large", key=("where", name)) from None

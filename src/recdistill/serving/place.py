@@ -145,7 +145,7 @@ class Archive(Place):
         if not is_plain(name):
             raise BundleError(f"names a file outside the bundle, {name!r}", where=self.path, hint="do not trust it")
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            hint = "unpack it and open the directory, or write it with recdistill export --archive"
+            hint = "unpack it and open the directory, or write it with recdistill export --to archive"
             raise BundleError(f"{name!r} is compressed or encrypted", where=self.path, hint=hint)
         header = bytes(self._whole[member.header_offset : member.header_offset + _HEADER])
         if len(header) < _HEADER or header[:4] != b"PK\x03\x04":

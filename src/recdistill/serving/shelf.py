@@ -21,6 +21,10 @@ Mask = npt.NDArray[np.bool_]
 RuleFunction = Callable[["Shelf"], npt.ArrayLike]
 _MASK_BYTES = 32 << 20
 """Memory for the masks of filters that were asked for before."""
+_MASKS = 256
+"""Of them, at most."""
+_NAMES = 64
+"""Names in a filter whose mask is kept; longer lists are of one user, and hardly come again."""
 
 
 class Shelf:
@@ -44,7 +48,7 @@ class Shelf:
         self._index: TextIndex | None = None
         self._newest: TextIndex | None = None
         """Of the items that came after the index was made."""
-        self._lock = threading.RLock()
+        self._lock, self._indexing = threading.RLock(), threading.Lock()
 
     @property
     def n_items(self) -> int:
@@ -63,7 +67,7 @@ class Shelf:
 
     def search(self, text: str) -> npt.NDArray[np.float32]:
         """How well title and categories of each item fit a text: float32 ``[n_items]``, 0 where no word does."""
-        with self._lock:
+        with self._indexing:  # its own: masks are not to wait for it
             if self._index is None:
                 self._index = TextIndex(map(self._text, range(self.n_items)))
             if self._newest is None:
@@ -87,8 +91,9 @@ class Shelf:
                 return found
             mask = wanted.mask(self)
             mask.flags.writeable = False
-            self._masks[wanted] = mask
-            while len(self._masks) * self.n_items > _MASK_BYTES and len(self._masks) > 1:
+            if wanted.names_held <= _NAMES:
+                self._masks[wanted] = mask
+            while len(self._masks) > max(1, min(_MASKS, _MASK_BYTES // max(self.n_items, 1))):
                 self._masks.popitem(last=False)
             return mask
 

@@ -23,7 +23,7 @@ def test_what_arrives_together_is_answered_together() -> None:
     assert sizes == [4, 2, 1]
 
 
-def test_a_failure_is_everybodys_and_the_next_batch_works() -> None:
+def test_a_failure_belongs_to_its_question() -> None:
     def work(questions: Sequence[int]) -> list[int]:
         if 0 in questions:
             raise ValueError("zero")
@@ -32,7 +32,8 @@ def test_a_failure_is_everybodys_and_the_next_batch_works() -> None:
     async def ask() -> None:
         batcher = Batcher(work, 8)
         got = await asyncio.gather(*(batcher(k) for k in range(3)), return_exceptions=True)
-        assert [str(error) for error in got] == ["zero"] * 3
+        assert [str(answer) for answer in got] == ["zero", "1", "2"]
+        assert isinstance(got[0], ValueError)
         assert await batcher(7) == 7
 
     asyncio.run(ask())

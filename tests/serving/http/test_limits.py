@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import socket
@@ -224,3 +225,38 @@ def test_what_goes_wrong_inside_is_told_to_the_log_only(
         assert b"secret" not in got.text
         assert got.json["request"] == got.headers["x-request-id"]
     assert "secret detail" in caplog.text
+
+
+def test_a_head_alone_is_answered_at_once(quiet: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(quiet).netloc, timeout=30)
+    connection.request("HEAD", "/v2/health/live")
+    assert connection.getresponse().read() == b""
+    held = connection.sock
+    connection.request("GET", "/v2/health/live")  # on the same connection: it has not ended
+    assert connection.getresponse().status == 200
+    assert connection.sock is held
+    connection.close()
+
+
+def test_who_still_sends_after_the_answer_is_cut_off(quiet: str) -> None:
+    head = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
+    with socket.create_connection(
+        (urlsplit(quiet).hostname or "", urlsplit(quiet).port or 0), timeout=60
+    ) as connection:
+        connection.sendall(head)
+        got = b""
+        while part := connection.recv(4096):
+            got += part
+    assert got.startswith(b"HTTP/1.1 200")
+
+
+def test_numbers_and_pools_without_measure_are_refused(quiet: str) -> None:
+    huge = b'{"where": {"attribute": "price", "at_least": 1' + b"0" * 400 + b"}}"
+    got = post(quiet, "/v1/recommend", huge)
+    assert (got.status, "too large" in got.json["error"]) == (422, True)
+    assert post(quiet, "/v1/recommend", {"history": ["i1"], "diversity": {"pool": 1001}}).status == 422
+    many = {"requests": [{"history": ["i1"], "n": 1000}] * 51}
+    got = post(quiet, "/v1/recommend/batch", many)
+    assert (got.status, "at most 50,000" in got.json["error"]) == (422, True)
+    some = {"requests": [{"history": ["i1"], "n": 2}] * 150}
+    assert len(post(quiet, "/v1/recommend/batch", some).json["answers"]) == 150

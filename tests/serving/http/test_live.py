@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from recdistill.compression import write_bundle
+from recdistill.serving import Bundle
 from recdistill.serving.deployment import Home, Variant
 from tests.serving.http.ask import ask, post
-from tests.serving.http.conftest import Start
+from tests.serving.http.conftest import MODELS, SPLIT, Start, running
 
 
 def until(true: Callable[[], bool], patience: float = 10.0) -> None:
@@ -124,3 +127,37 @@ def test_a_shadow_that_fails_harms_nobody(
     monkeypatch.setattr(service, "_lists", lists)
     assert post(url, "/v1/recommend", {"history": ["i1"]}).status == 200
     until(lambda: "a shadow failed" in caplog.text)
+
+
+def test_a_failure_that_passes_is_tried_again(
+    start: Start, home: Home, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, open_ = start(), Bundle.open
+    failed = threading.Event()
+
+    def full(*args: object, **settings: object) -> Bundle:
+        if threading.current_thread().name.startswith("look") and not failed.is_set():
+            failed.set()
+            raise OSError("too many open files")
+        return open_(*args, **settings)
+
+    monkeypatch.setattr(Bundle, "open", full)
+    home.publish([Variant("main", bundles["mf"])])
+    until(lambda: model(url) == "mf")
+    assert failed.is_set()
+    assert 'recdistill_swaps_total{outcome="refused"} 1.0' in ask(url, "GET", "/metrics").text.decode()
+
+
+def test_a_user_of_the_log_has_the_history_of_the_bundle(home: Home) -> None:
+    shutil.rmtree(home.bundle)
+    write_bundle(MODELS["sasrec"].build(SPLIT), SPLIT.dataset, home.bundle, users=True)
+    bundle = Bundle.open(home.bundle)
+    with running(home) as url:
+        known = post(url, "/v1/recommend", {"user": "u7"}).json["items"]
+        assert [row["item"] for row in known] == [one.item for one in bundle.recommend(user="u7")]
+        events = [{"id": "e1", "user": "u7", "item": "i5"}]
+        assert post(url, "/v1/feedback", {"events": events}).json["stored"] == 1
+        later = post(url, "/v1/recommend", {"user": "u7"}).json["items"]
+        assert [row["item"] for row in later] == [one.item for one in bundle.recommend(["i5"], user="u7")]
+        given = post(url, "/v1/recommend", {"user": "u7", "history": ["i1"]}).json["items"]
+        assert [row["item"] for row in given] == [one.item for one in bundle.recommend(["i1"])]

@@ -7,9 +7,14 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
+from recdistill.errors import RunError
+from recdistill.serving import Bundle, arrivals
+from recdistill.serving.arrivals import Arrival, Arrivals
 from recdistill.serving.deployment import Home
 from tests.serving.http.ask import ask, post
-from tests.serving.http.conftest import Start, running
+from tests.serving.http.conftest import SPLIT, Start, running
 
 
 def new(item: str, text: str = "item number about topic 2") -> dict[str, object]:
@@ -26,7 +31,8 @@ def test_a_new_item_can_be_recommended_at_once(shown: str) -> None:
     assert "n1" in [row["item"] for row in listed["items"]]
     served = post(shown, "/v1/compare", {"history": ["i1"], "n": 50}).json["lists"][-1]
     assert all(row["new"] == (row["item"] == "n1") for row in served["items"])
-    for refused, status in ((new("n1"), 409), (new("n2", "unheard of"), 409), (new(""), 422)):
+    assert post(shown, "/v1/items", new("n1")).json["items"][0]["item"] == "n1"  # the same again changes nothing
+    for refused, status in ((new("n1", "topic 1"), 409), (new("n2", "unheard of"), 409), (new(""), 422)):
         assert post(shown, "/v1/items", refused).status == status
     assert [post(shown, "/v1/items", new(f"m{at}")).status for at in range(3)] == [200, 200, 409]
     assert "as many as there may be" in post(shown, "/v1/items", new("last")).json["error"]
@@ -40,7 +46,7 @@ def test_other_servers_restarts_and_later_bundles_have_it_too(run_with_showcase:
         end = time.monotonic() + 60
         while ask(second, "GET", "/v1/items/n1").status != 200:
             assert time.monotonic() < end
-        assert post(second, "/v1/items", new("n1")).status == 409
+        assert post(second, "/v1/items", new("n1", "topic 1")).status == 409
         assert post(second, "/v1/items", new("n2")).status == 200
     with home.arrivals.open("a") as file:
         file.write('{"item": "half of')  # killed while it wrote
@@ -95,3 +101,21 @@ def test_a_broken_showcase_is_no_reason_not_to_serve(run_with_showcase: Path, tm
     with running(Home.of(tmp_path / "run")) as url:
         assert ask(url, "GET", "/v1/compare").json["examples"] == []
         assert len(post(url, "/v1/compare", {"history": ["i1"]}).json["lists"]) == 1
+
+
+def test_an_item_that_cannot_be_written_down_is_not_taken_in(
+    run_with_showcase: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, kept = Bundle.open(run_with_showcase / "bundle"), Arrivals(tmp_path / "items.jsonl", 10)
+
+    def full(*_: object, **__: object) -> None:
+        raise RunError("no space left on device")
+
+    arrival = Arrival("n1", "item number about topic 2")
+    with monkeypatch.context() as patch:
+        patch.setattr(arrivals, "append_line", full)
+        with pytest.raises(RunError, match="no space"):
+            kept.add(arrival, bundle)
+    assert bundle.items.find(["n1"])[0] == -1
+    kept.add(arrival, bundle)
+    assert bundle.items.find(["n1"])[0] == SPLIT.n_items

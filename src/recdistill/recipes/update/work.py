@@ -164,6 +164,8 @@ class _Update:
         )
         if not verdict.passed:
             return self._refused(verdict.reason, moved, verdict, new)
+        if (now := self.home.current().number) != self.deployed.number:
+            return self._refused(f"deployment {now} came while this was made", moved, verdict, new)
         release = self._publish(model, bundle, verdict)
         return Updated(_PUBLISHED, "", new, moved, verdict, release / "bundle", self.home.current().number)
 
@@ -236,7 +238,7 @@ class _Update:
             write_json(part / _RECORD, {"cursor": self.feedback.last, "gate": verdict.record()})
         main, *others = self.home.current().variants
         reason = f"update to event {self.feedback.last}"
-        self.home.publish([replace(main, bundle=release / "bundle"), *others], reason)
+        self.home.publish([replace(main, bundle=release / "bundle"), *others], reason, self.deployed.number)
         wanted = self.home.bundles()
         for old in releases.glob("[0-9]*"):  # nobody can go back to these
             if (old / "bundle").resolve() not in wanted:

@@ -111,11 +111,13 @@ class SQLiteStore(EventStore):
 
     def count_answers(self, deployment: int, more: Mapping[str, int]) -> None:
         with self._told():
-            self._base.executemany(
-                "INSERT INTO answers VALUES (?, ?, ?)"
-                " ON CONFLICT (deployment, variant) DO UPDATE SET answers = answers + excluded.answers",
-                [(deployment, variant, count) for variant, count in more.items()],
-            )
+            self._base.execute("BEGIN IMMEDIATE")
+            with self._transaction():
+                self._base.executemany(
+                    "INSERT INTO answers VALUES (?, ?, ?)"
+                    " ON CONFLICT (deployment, variant) DO UPDATE SET answers = answers + excluded.answers",
+                    [(deployment, variant, count) for variant, count in more.items()],
+                )
 
     def answers(self, deployment: int) -> dict[str, int]:
         with self._told():

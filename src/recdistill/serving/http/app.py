@@ -123,8 +123,12 @@ def _fastapi(service: Service, settings: Settings, quick: Mapping[str, Quick], *
 async def _note_answers(service: Service) -> None:
     while True:
         await asyncio.sleep(_NOTED)
-        with contextlib.suppress(RecdistillError):  # the next time, then
+        try:
             await service.note_answers()
+        except RecdistillError:  # the next time, then
+            pass
+        except Exception:
+            log.exception("numbers of answers could not be written down")
 
 
 async def _problem(request: Request, error: Exception) -> Response:

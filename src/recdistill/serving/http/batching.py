@@ -19,7 +19,8 @@ class Batcher(Generic[Q, A]):
     grow with the load, without a clock.
 
     Args:
-        work: Answers some questions, one answer each; an exception is everybody's.
+        work: Answers some questions, one answer each. If it raises, each question is asked alone, so that an exception
+            belongs to the question that caused it.
         most: Questions in one batch.
         seen: Told the size of every batch.
     """
@@ -48,8 +49,17 @@ class Batcher(Generic[Q, A]):
         try:
             answers = self._work([question for question, _ in open_])
         except Exception as error:
-            for _, future in open_:
-                future.set_exception(error)
+            if len(open_) == 1:
+                open_[0][1].set_exception(error)
+                return
+            for question, future in open_:
+                self._answer_alone(question, future)
             return
         for (_, future), answer in zip(open_, answers, strict=True):
             future.set_result(answer)
+
+    def _answer_alone(self, question: Q, future: asyncio.Future[A]) -> None:
+        try:
+            future.set_result(self._work([question])[0])
+        except Exception as error:
+            future.set_exception(error)

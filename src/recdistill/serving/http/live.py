@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,8 @@ class Live:
         self._arrivals, self._arrived = Arrivals(home.arrivals, new_items), home.identity(home.arrivals)
         self._stamp = home.stamp()
         self._identities: dict[Path, tuple[object, Bundle]] = {}
+        self._beside = ThreadPoolExecutor(1, "look")
+        """Its own thread: where all others are busy, a new deployment still comes."""
         self.refused = ""
         self.now = self._opened()
         meters.deployment.set(self.now.deployment.number)
@@ -80,7 +83,10 @@ class Live:
         """Look for a new deployment every so many seconds, until cancelled."""
         while True:
             await asyncio.sleep(every)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._beside, self.look)
+            except Exception:  # the next time, then
+                log.exception("looking for a new deployment failed")
 
     def add(self, new: Arrival) -> Bundle:
         """Let the first variant recommend a new item at once, the others and other workers soon.
@@ -105,20 +111,28 @@ class Live:
         stamp = self._home.stamp()
         if stamp == self._stamp:
             return False
-        self._stamp = stamp
         try:
             new = self._opened()
         except RecdistillError as error:
-            self.refused = str(error)
-            self._meters.swaps.labels("refused").inc()
-            log.error("the new deployment is refused, the old one stays", extra={"fields": {"reason": self.refused}})
+            self._stamp = stamp  # the same files will be refused again
+            self._refuse(str(error))
             return False
+        except Exception as error:  # too many open files, a runtime of others: may pass, and must not end the watch
+            self._refuse(f"{type(error).__name__}: {error}")
+            return False
+        self._stamp = stamp
         self.now, self.refused = new, ""
         self._meters.swaps.labels("done").inc()
         self._meters.deployment.set(new.deployment.number)
         facts = {"deployment": new.deployment.number, "variants": [v.name for v in new.deployment.variants]}
         log.info("another deployment is served", extra={"fields": facts | {"reason": new.deployment.reason}})
         return True
+
+    def _refuse(self, reason: str) -> None:
+        if reason != self.refused:
+            self.refused = reason
+            self._meters.swaps.labels("refused").inc()
+            log.error("the new deployment is refused, the old one stays", extra={"fields": {"reason": reason}})
 
     def _opened(self) -> Serving:
         deployment = self._home.current()

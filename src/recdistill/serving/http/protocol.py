@@ -18,6 +18,8 @@ __all__ = ["LimitedConfig", "LimitedProtocol"]
 
 _ANSWERS = tuple(b"HTTP/1.1 %d" % first for first in (2, 3, 4, 5))
 """How the head of an answer begins; 100 Continue is none."""
+_LINGER = 1.0
+"""Seconds for which a connection stays open when its request was answered before it was complete."""
 _TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_SLOW = b"408 Request Timeout"
 
@@ -40,10 +42,14 @@ class _Joined:
             return
         self._transport.write(data)
 
-    def close(self) -> None:
+    def flush(self) -> None:
+        """Send a head that nothing followed, as in the answer to HEAD."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
+
+    def close(self) -> None:
+        self.flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -99,6 +105,12 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head, self._parsed = True, 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        cast(_Joined, self.transport).flush()
+        if self.cycle is not None and self.cycle.more_body:  # who is still sending is not listened to for ever
+            self.loop.call_later(_LINGER, self.transport.close)
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():

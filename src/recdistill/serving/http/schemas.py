@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
 __all__ = [
     "Added",
@@ -39,6 +39,10 @@ BATCH = 1_000
 """Questions in one batch, at most."""
 MOST = 1_000
 """Items in one list, at most."""
+AT_ONCE = 50_000
+"""Items that the questions of one batch may look at: the lists, or the pools that they are chosen from."""
+POOL = 1_000
+"""Items of a pool, at most."""
 LONGEST = 10_000
 """Events of one history, at most."""
 
@@ -63,13 +67,25 @@ class Varied(_In):
 
     weight: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.0
     per_category: Annotated[int, Field(ge=1)] | None = None
-    pool: Annotated[int, Field(ge=1, le=10_000)] = 100
+    pool: Annotated[int, Field(ge=1, le=POOL)] = 100
 
 
 Where = Annotated[
     dict[str, Any] | None,
     Field(description='which items may come, such as {"category": ["Comedy"]} or {"not": {"items": ["1"]}}'),
 ]
+
+
+class _Many(_In):
+    @model_validator(mode="after")
+    def _modest(self) -> Self:
+        asked = 0
+        for question in self.__dict__["requests"]:
+            varied = getattr(question, "diversity", None)
+            asked += question.n if varied is None else max(question.n, varied.pool)
+        if asked > AT_ONCE:
+            raise ValueError(f"lists and pools of {asked:,} items together, at most {AT_ONCE:,}; send several batches")
+        return self
 
 
 class Recommend(_In):
@@ -86,7 +102,7 @@ class Recommend(_In):
     diversity: Varied | None = None
 
 
-class RecommendMany(_In):
+class RecommendMany(_Many):
     """Several at once."""
 
     model_config = _example({"requests": [{"history": ["1"]}, {"history": ["50", "1"], "n": 3}]})
@@ -105,7 +121,7 @@ class Similar(_In):
     diversity: Varied | None = None
 
 
-class SimilarMany(_In):
+class SimilarMany(_Many):
     """Several at once."""
 
     model_config = _example({"requests": [{"item": "1"}, {"item": "50", "n": 3}]})
@@ -134,7 +150,7 @@ class Search(_In):
     where: Where = None
 
 
-class SearchMany(_In):
+class SearchMany(_Many):
     """Several at once."""
 
     model_config = _example({"requests": [{"text": "toy story"}, {"text": "space", "n": 3}]})
@@ -152,7 +168,7 @@ class Event(_In):
     item: Id
     type: Kind = Field("click", description="dislike, impression and skip are stored but are no part of a history")
     time: Annotated[FiniteFloat, Field(ge=0, le=1e11)] | None = Field(
-        None, description="seconds since 1970; default: now"
+        None, description="seconds since 1970; default: now; what lies ahead counts as now"
     )
     value: FiniteFloat | None = Field(None, description="of a rating or a purchase")
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from starlette.exceptions import HTTPException
 
-from ...errors import BundleError, DataError, RunError, StoreError
+from ...errors import BundleError, DataError, RunError
 from ..arrivals import Arrival
 from ..bundle import Asked, Bundle, Recommendation
 from ..deployment import Variant
@@ -33,6 +35,7 @@ __all__ = ["Service"]
 
 log = logging.getLogger("recdistill.server")
 
+Q = TypeVar("Q")
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Plain = dict[str, Any]
@@ -41,6 +44,19 @@ _REMEMBERED = 200
 _COMPARED = 10
 _NEAR = 5
 """Items that are named beside a new one."""
+_SHADOWING = 100
+"""Questions that wait for a shadow, at most."""
+_PIECE = 64
+"""Questions of a batch that are answered together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Who answers, what is asked, and the user whose history the bundle may add."""
+
+    serving: Serving
+    question: schemas.Recommend
+    user: str | None
 
 
 class Service:
@@ -67,51 +83,64 @@ class Service:
     ) -> None:
         self.live, self.events, self.meters = live, events, meters
         self._showcase, self._new_items = showcase or Showcase(None), new_items
-        self._batcher: Batcher[tuple[Serving, schemas.Recommend], Plain] = Batcher(
-            self._recommend_together, micro_batch, meters.batch.observe
-        )
+        self._batcher: Batcher[_Question, Plain] = Batcher(self._recommend_together, micro_batch, meters.batch.observe)
         self._beside = ThreadPoolExecutor(1, "shadow")
+        self._shadowing = 0
         self._answered: Counter[tuple[int, str]] = Counter()
         """Answers that the event store does not know of yet, by deployment and variant."""
+        self._counting = threading.Lock()
 
     async def recommend(self, question: schemas.Recommend) -> Plain:
         """A list for one question; see :class:`schemas.Answer`."""
-        return await self._batcher((self.live.now, await self._with_history(question)))
+        return await self._batcher(await self._with_history(question))
 
     async def recommend_many(self, questions: schemas.RecommendMany) -> Plain:
         """A list for each question, computed in a thread."""
-        asked = [(self.live.now, await self._with_history(question)) for question in questions.requests]
-        return {"answers": await asyncio.to_thread(self._recommend_together, asked)}
+        asked = [await self._with_history(question) for question in questions.requests]
+        return {"answers": await _in_pieces(asked, self._recommend_together)}
 
-    async def _with_history(self, question: schemas.Recommend) -> schemas.Recommend:
+    async def _with_history(self, question: schemas.Recommend) -> _Question:
+        """A user who gives no history has that of the event store, behind the one that the bundle keeps."""
         if question.history is not None or question.user is None:
-            return question
+            return _Question(self.live.now, question, None)
         user = question.user
         found = await self._stored(lambda store: store.history(user, _REMEMBERED))
-        return question.model_copy(update={"history": found})
+        return _Question(self.live.now, question.model_copy(update={"history": found}), user)
 
-    def _recommend_together(self, asked: Sequence[tuple[Serving, schemas.Recommend]]) -> list[Plain]:
+    def _recommend_together(self, asked: Sequence[_Question]) -> list[Plain]:
         """Lists for questions, those of one bundle scored in one go."""
         groups: dict[tuple[int, str], list[int]] = {}
-        for at, (serving, question) in enumerate(asked):
-            variant = serving.deployment.variant_of(question.user)
-            groups.setdefault((id(serving), variant.name), []).append(at)
+        for at, one in enumerate(asked):
+            variant = one.serving.deployment.variant_of(one.question.user)
+            groups.setdefault((id(one.serving), variant.name), []).append(at)
         answers: list[Plain] = [{}] * len(asked)
         for (_, name), places in groups.items():
-            serving = asked[places[0]][0]
+            serving = asked[places[0]].serving
             bundle, start = serving.bundles[name], time.perf_counter()
-            lists = _lists(bundle, [asked[at][1] for at in places])
+            lists = _lists(bundle, [asked[at] for at in places])
             taken = (time.perf_counter() - start) / len(places)
+            with self._counting:
+                self._answered[serving.deployment.number, name] += len(places)
+            seconds = self.meters.variant.labels(name)
             for at, (items, scores, unknown) in zip(places, lists, strict=True):
-                self.meters.variant.labels(name).observe(taken)
-                self._answered[serving.deployment.number, name] += 1
+                seconds.observe(taken)
                 answers[at] = _answer(bundle, items, scores, name, unknown)
                 if serving.deployment.shadows:
-                    self._beside.submit(self._shadow, serving, asked[at][1], items)
+                    self._ask_shadows(asked[at], items)
         return answers
 
-    def _shadow(self, serving: Serving, question: schemas.Recommend, served: Indices) -> None:
+    def _ask_shadows(self, question: _Question, served: Indices) -> None:
+        """Ask them later; what is too much for them is not asked."""
+        with self._counting:
+            if self._shadowing >= _SHADOWING:
+                return
+            self._shadowing += 1
+        self._beside.submit(self._shadow, question.serving, question, served)
+
+    def _shadow(self, serving: Serving, question: _Question, served: Indices) -> None:
         """Ask the shadows too; nobody waits for this."""
+        with self._counting:
+            self._shadowing -= 1
         try:
             best = set(served[:_COMPARED].tolist())
             ids = {serving.main.items.ids[at] for at in best}
@@ -133,10 +162,10 @@ class Service:
         """Items like each of several."""
         serving = self.live.now
 
-        def work() -> list[Plain]:
-            return [self._similar(serving, question) for question in questions.requests]
+        def work(part: Sequence[schemas.Similar]) -> list[Plain]:
+            return [self._similar(serving, question) for question in part]
 
-        return {"answers": await asyncio.to_thread(work)}
+        return {"answers": await _in_pieces(questions.requests, work)}
 
     def _similar(self, serving: Serving, question: schemas.Similar) -> Plain:
         bundle = serving.main
@@ -157,16 +186,16 @@ class Service:
 
     async def search(self, question: schemas.Search) -> Plain:
         """Items whose title or categories hold words of a text."""
-        return self._search(self.live.now, question)
+        return await asyncio.to_thread(self._search, self.live.now, question)  # the first one makes the index
 
     async def search_many(self, questions: schemas.SearchMany) -> Plain:
         """The same for each of several texts."""
         serving = self.live.now
 
-        def work() -> list[Plain]:
-            return [self._search(serving, question) for question in questions.requests]
+        def work(part: Sequence[schemas.Search]) -> list[Plain]:
+            return [self._search(serving, question) for question in part]
 
-        return {"answers": await asyncio.to_thread(work)}
+        return {"answers": await _in_pieces(questions.requests, work)}
 
     def _search(self, serving: Serving, question: schemas.Search) -> Plain:
         return _listed(serving, serving.main.search(question.text, question.n, where=_filter(question.where)))
@@ -176,9 +205,8 @@ class Service:
         deployment, now = self.live.now.deployment, time.time()
         rows = [
             Event(
-                event.id, event.user, event.item, event.type,
-                now if event.time is None else event.time, event.value, deployment.variant_of(event.user).name,
-                deployment.number,
+                event.id, event.user, event.item, event.type, min(now if event.time is None else event.time, now),
+                event.value, deployment.variant_of(event.user).name, deployment.number,
             )
             for event in events.events
         ]  # fmt: skip
@@ -271,14 +299,17 @@ class Service:
 
     async def note_answers(self) -> None:
         """Add to the event store how many answers were given since the last time."""
-        given, self._answered = self._answered, Counter()
-        for number in {deployment for deployment, _ in given}:
-            more = {name: count for (deployment, name), count in given.items() if deployment == number}
-            try:
+        with self._counting:
+            given, self._answered = self._answered, Counter()
+        try:
+            for number in {deployment for deployment, _ in given}:
+                more = {name: count for (deployment, name), count in given.items() if deployment == number}
                 await self._stored(partial(_count_answers, number, more))
-            except StoreError:
-                self._answered.update({(number, name): count for name, count in more.items()})
-                raise
+                for name in more:
+                    del given[number, name]
+        finally:  # what could not be written down is for the next time
+            with self._counting:
+                self._answered.update(given)
 
     def close(self) -> None:
         """Write what is waiting."""
@@ -290,10 +321,29 @@ def _count_answers(deployment: int, more: Mapping[str, int], store: EventStore) 
     store.count_answers(deployment, more)
 
 
-def _lists(bundle: Bundle, questions: Sequence[schemas.Recommend]) -> list[tuple[Indices, Floats, list[str]]]:
+async def _in_pieces(questions: Sequence[Q], work: Callable[[Sequence[Q]], list[Plain]]) -> list[Plain]:
+    """Answers to many questions, made in a thread; it stops soon after nobody waits any more."""
+    gone = threading.Event()
+
+    def answers() -> list[Plain]:
+        found: list[Plain] = []
+        for start in range(0, len(questions), _PIECE):
+            if gone.is_set():
+                break
+            found += work(questions[start : start + _PIECE])
+        return found
+
+    try:
+        return await asyncio.to_thread(answers)
+    finally:
+        gone.set()
+
+
+def _lists(bundle: Bundle, questions: Sequence[_Question]) -> list[tuple[Indices, Floats, list[str]]]:
     """Items, scores and unknown ids of each; ids only: over HTTP nobody guesses titles."""
     asked, unknown = [], []
-    for question in questions:
+    for one in questions:
+        question = one.question
         history = question.history or ()
         found = bundle.items.find(history)
         unknown.append([item for item, at in zip(history, found.tolist(), strict=True) if at < 0])
@@ -306,6 +356,7 @@ def _lists(bundle: Bundle, questions: Sequence[schemas.Recommend]) -> list[tuple
                 None if denied is None else denied[denied >= 0],
                 _filter(question.where),
                 _varied(question.diversity),
+                one.user,
             )
         )
     return [(*found, left) for found, left in zip(bundle.recommend_each(asked), unknown, strict=True)]

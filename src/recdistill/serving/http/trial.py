@@ -20,8 +20,9 @@ def side_by_side(
 ) -> list[dict[str, Any]]:
     """A record for each variant.
 
-    ``rates`` are events per answer. ``difference`` is that to the first variant, with a 95 % interval for counts that
-    are Poisson distributed; users who do a thing many times make the true interval wider.
+    ``rates`` are events per answer, of every type that any variant had. ``difference`` is that to the first variant,
+    with a 95 % interval for counts that are Poisson distributed; users who do a thing many times make the true interval
+    wider. Answers to nobody known count for the first variant: give the user with every question to compare fairly.
 
     Args:
         deployment: Which variants there are.
@@ -30,6 +31,7 @@ def side_by_side(
         meters: Latencies, and the overlap of shadows, since the server started.
     """
     first = deployment.variants[0].name
+    kinds = sorted({kind for _, kind in events})
     rows = []
     for variant in deployment.variants:
         name = variant.name
@@ -46,7 +48,7 @@ def side_by_side(
                 "compared": int(compared),
                 "overlap": shared / compared if compared else None,
                 "events": done,
-                "rates": {kind: _rate(name, first, kind, answers, events) for kind in done},
+                "rates": {kind: _rate(name, first, kind, answers, events) for kind in kinds},
             }
         )
     return rows
@@ -59,9 +61,10 @@ def _rate(
     own, others = answers.get(name, 0), answers.get(first, 0)
     if not own:
         return {}
-    rate = {"per_answer": events[name, kind] / own}
+    count = events.get((name, kind), 0)
+    rate = {"per_answer": count / own}
     if name == first or not others:
         return rate
     difference = rate["per_answer"] - events.get((first, kind), 0) / others
-    margin = _Z * math.sqrt(events[name, kind] / own**2 + events.get((first, kind), 0) / others**2)
+    margin = _Z * math.sqrt(count / own**2 + events.get((first, kind), 0) / others**2)
     return rate | {"difference": difference, "low": difference - margin, "high": difference + margin}
