@@ -170,7 +170,8 @@ def test_every_answer_has_the_documented_form(start: Start) -> None:
                     assert got.status in (200, 404, 409 if path == "/v1/items" else 200), (path, example, got.text)
             else:
                 place = path.replace("{model}", "recommend").replace("{item}", "i1")
-                assert ask(url, "GET", place).status == 200, path
+                # an item without a picture is answered with nothing
+                assert ask(url, "GET", place).status in (200, 204 if "/pictures/" in path else 200), path
 
 
 def test_metrics_count_requests_by_route(start: Start) -> None:
