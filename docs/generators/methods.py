@@ -107,6 +107,14 @@ _WHY: dict[str, str] = {
         "`rrd + ir-rrd`: the item side takes back a part of what `rrd` gains alone, so the gain that its paper reports "
         "over RRD is not reproduced. Both share one weight here; the paper tunes them apart."
     ),
+    "dist": (
+        "`dist` gains within the noise of three seeds; what it gains is recall in the tail, perhaps because it compares "
+        "lists by correlation and not by scale."
+    ),
+    "dkd": (
+        "`dkd` does not reproduce its paper's gain, which was in classification: it splits off the probability of one "
+        "target, and a user here has many. The best weight is the smallest that was tried."
+    ),
     "embedding-hint": "`embedding-hint` gains within the noise of three seeds; the greatest weight was the best.",
 }
 """Methods that did not better the student, or not as much as a part of theirs, and why we think so."""
