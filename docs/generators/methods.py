@@ -108,8 +108,8 @@ _WHY: dict[str, str] = {
         "over RRD is not reproduced. Both share one weight here; the paper tunes them apart."
     ),
     "dist": (
-        "`dist` gains within the noise of three seeds; what it gains is recall in the tail, perhaps because it compares "
-        "lists by correlation and not by scale."
+        "`dist` gains within the noise of three seeds; what it gains is recall in the tail, perhaps because it "
+        "compares lists by correlation and not by scale."
     ),
     "dkd": (
         "`dkd` does not reproduce its paper's gain, which was in classification: it splits off the probability of one "
