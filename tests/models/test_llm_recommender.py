@@ -15,6 +15,7 @@ from recdistill.knowledge import Knowledge
 from recdistill.models import LLMRecommender, SASRec, load_model
 from recdistill.models.llm_recommender import LLMRecommenderModel
 from recdistill.pretrained.decoder import load_decoder
+from recdistill.teachers import LLMEncoder
 from recdistill.teachers.own_vectors import leave_vectors
 from recdistill.teachers.recommender import RecommenderTeacher
 from recdistill.training import Training, fit
@@ -207,7 +208,7 @@ def test_the_real_language_model_learns(smollm2: LLMRecommenderModel) -> None:
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.3
 
 
@@ -224,3 +225,12 @@ def test_the_prompt_is_read_by_the_real_one(smollm2: LLMRecommenderModel) -> Non
     smollm2.prompt = prompt[:0]
     assert not torch.allclose(before, states(), atol=1e-3)
     smollm2.prompt = prompt
+
+
+def test_other_weights_in_the_folder_are_another_input(tmp_path: Path) -> None:
+    folder = write_language_model(str(tmp_path / "mine"))
+    before, encoder = TINY.replace(model=folder).inputs(), LLMEncoder(model=folder).inputs()
+    assert before == encoder != ()
+    write_language_model(folder, seed=1)
+    assert TINY.replace(model=folder).inputs() == LLMEncoder(model=folder).inputs() != before
+    assert LLMRecommender().inputs() == LLMEncoder().inputs() == ()  # a package's weights have a checksum

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recdistill.data.sequences import Sequences
 from recdistill.knowledge import RankingsStore, RankingsWriter, rankings_of
-from recdistill.training.batches import Loader, Step, _batches, windows
+from recdistill.training.batches import Loader, Step, batches_of_like_length, windows
 
 ragged = st.lists(st.integers(0, 40), max_size=30)
 
@@ -48,7 +48,7 @@ def test_windows_have_every_label_once(lengths: list[int], length: int, seed: in
 @given(lengths=st.lists(st.integers(1, 20), max_size=200), budget=st.integers(1, 100), seed=st.integers(0, 5))
 def test_batches_keep_the_budget(lengths: list[int], budget: int, seed: int) -> None:
     array = np.array(lengths, dtype=np.int64)
-    parts = _batches(array, budget, np.random.default_rng(seed))
+    parts = batches_of_like_length(array, budget, np.random.default_rng(seed))
     assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
     for part in parts:
         assert len(part)

@@ -20,6 +20,7 @@ COMMANDS = {
     "data": "Work",
     "estimate": "Work",
     "audit": "Work",
+    "pretrain": "Work",
     "run": "Work",
     "train": "Work",
     "evaluate": "Work",

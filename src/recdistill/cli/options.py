@@ -89,13 +89,13 @@ def roles(given: list[str] | None) -> dict[str, str]:
     return _pairs(given, "ROLE=COLUMN", "--column")
 
 
-def settings(given: list[str] | None) -> dict[str, str]:
+def settings(given: list[str] | None, option: str = "--set") -> dict[str, str]:
     """``KEY=VALUE`` options as a mapping.
 
     Raises:
         ConfigError: One is of another form.
     """
-    return _pairs(given, "KEY=VALUE", "--set")
+    return _pairs(given, "KEY=VALUE", option)
 
 
 def _pairs(given: list[str] | None, form: str, option: str) -> dict[str, str]:

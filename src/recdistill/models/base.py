@@ -30,6 +30,10 @@ class ModelConfig(Config):
     trained: ClassVar[bool] = False
     """True if the model learns by gradient steps (see ``training``); False if ``build`` already fits it."""
 
+    def inputs(self) -> tuple[str, ...]:
+        """Hashes of the files that it reads: another content under the same name is another model."""
+        return ()
+
     def build(self, split: Split, knowledge: Knowledge | None = None, seed: int = 0) -> RankingModel:
         """Make the model for a split: fitted if it is of closed form, with initial weights if it is trained.
 

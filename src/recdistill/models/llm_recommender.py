@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..errors import ConfigError, TeacherError
+from ..errors import TeacherError
+from ..pretrained import locate
+from ..pretrained.adapters import add_adapters, save_memory
 from ..pretrained.decoder import load_decoder
-from ..registry import need
 from .dropout import Dropout
 from .sequence import SequenceConfig, SequenceModel
 
@@ -58,6 +60,9 @@ class LLMRecommender(SequenceConfig):
     prompt: str = Field("", description="words in front of every history")
     checkpointing: bool = Field(False, description="compute blocks again for the gradient: less memory, more time")
 
+    def inputs(self) -> tuple[str, ...]:
+        return (locate(self.model, self.gguf).identity,) if Path(self.model).is_dir() else ()
+
     def network(self, n_items: int, n_users: int, vectors: npt.NDArray[Any] | None) -> LLMRecommenderModel:
         return LLMRecommenderModel(self, n_items, n_users, vectors)
 
@@ -87,11 +92,10 @@ class LLMRecommenderModel(SequenceModel):
         self.back = nn.Linear(decoder.width, config.dim)
         self.head = nn.Parameter(torch.randn(n_items, config.dim) * config.dim**-0.5) if config.head == "free" else None
         self.dropout, self.dtype = Dropout(config.dropout), decoder.network.dtype
-        self.llm = _with_adapters(decoder.network, config)
+        self.llm = decoder.network
+        add_adapters(self.llm, config.rank, config.alpha, config.adapter_dropout, config.targets)
         if config.checkpointing:
-            name = "activation_checkpointing_enable"  # an older transformers knows only the other name
-            enable = getattr(self.llm, name, None) or self.llm.gradient_checkpointing_enable
-            enable({"use_reentrant": False})
+            save_memory(self.llm)
         digest = hashlib.sha256(decoder.identity.encode()).digest()
         self.register_buffer("prompt", decoder.prompt, persistent=False)
         self.register_buffer("language_model", torch.frombuffer(bytearray(digest), dtype=torch.uint8))
@@ -118,27 +122,6 @@ class LLMRecommenderModel(SequenceModel):
             read = torch.cat([self.prompt.to(read).expand(len(read), -1, -1), read], dim=1)
         states = self.llm(inputs_embeds=read.to(self.dtype), use_cache=False).last_hidden_state[:, before:]
         return self.norm(self.back(states.to(read.dtype)))  # type: ignore[no-any-return]
-
-
-def _with_adapters(network: Any, config: LLMRecommender) -> Any:
-    """The frozen network, with float32 adapters that learn; torch's generator draws them."""
-    if not config.rank:
-        return network
-    peft = need("peft", "text")
-    settings = peft.LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.adapter_dropout,
-        target_modules=list(config.targets) or "all-linear",
-    )  # fmt: skip
-    try:
-        network = peft.inject_adapter_in_model(settings, network)
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"no adapters fit into this model ({reason})", key=("targets",)) from None
-    for name, value in network.named_parameters():
-        value.requires_grad_("lora_" in name)
-        if "lora_" in name:
-            value.data = value.data.float()
-    return network
 
 
 def _leave_out_frozen(module: LLMRecommenderModel, state: dict[str, Any], prefix: str, _: Any) -> None:

@@ -177,7 +177,7 @@ class Run:
         if spec.source is not None:
             return [data, *input_files(spec.source, self.recipe.base).values()]
         if spec.ranks:
-            return [data]
+            return [data, *(() if spec.model is None else spec.model.inputs())]
         from .teach import described
 
         teacher = described(self.recipe, spec)

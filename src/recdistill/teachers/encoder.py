@@ -101,6 +101,9 @@ class Encoder(TeacherConfig):
         """
         return locate(self.model, getattr(self, "gguf", None), self.revision)
 
+    def inputs(self) -> tuple[str, ...]:
+        return (self.weights().identity,) if Path(self.model).is_dir() else ()
+
     def fingerprint(self) -> str:
         """Hash over all that decides the vectors: parameters and weights; 16 hex digits."""
         parameters = {k: v for k, v in self.model_dump(mode="json").items() if k not in self.speed_only}

@@ -35,11 +35,12 @@ class TextEncoder(Encoder):
     def load(self) -> LoadedEncoder:
         if self.weights().gguf:
             raise ConfigError("text-encoder reads no GGUF", key=("model",), hint="use llm-encoder")
-        if self._is_sentence_transformer():
+        if self.is_sentence_transformer():
             return _SentenceTransformer(self)
         return HuggingFaceEncoder(self, "mean" if self.pooling == "own" else self.pooling)
 
-    def _is_sentence_transformer(self) -> bool:
+    def is_sentence_transformer(self) -> bool:
+        """Whether sentence-transformers knows how the model's states become a vector."""
         source = self.weights().source
         if Path(source).is_dir():
             return (Path(source) / "modules.json").is_file()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .config import Training
     from .live import LIVE, MeanTeacher, OnPolicy, Peer, Trajectory
     from .loop import Fitted, fit
+    from .pretraining import Pretraining, pretrain
     from .side_task import SideTask
 
 __all__ = [
@@ -18,14 +19,17 @@ __all__ = [
     "MeanTeacher",
     "OnPolicy",
     "Peer",
+    "Pretraining",
     "SideTask",
     "Training",
     "Trajectory",
     "fit",
     "fit_across",
+    "pretrain",
 ]
 
 _HOMES = {"Training": "config", "Fitted": "loop", "SideTask": "side_task", "fit": "loop", "fit_across": "across"}
+_HOMES |= {"Pretraining": "pretraining", "pretrain": "pretraining"}
 _HOMES |= dict.fromkeys(("LIVE", "MeanTeacher", "OnPolicy", "Peer", "Trajectory"), "live")
 
 

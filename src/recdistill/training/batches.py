@@ -16,7 +16,7 @@ from ..knowledge import RankingsStore
 from ..models.neural import Batch
 from ..objectives.base import TeacherRankings
 
-__all__ = ["Loader", "Step", "Windows", "windows"]
+__all__ = ["Loader", "Step", "Windows", "batches_of_like_length", "windows"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -144,7 +144,7 @@ class Loader:
     def _steps(self, rng: np.random.Generator) -> Iterator[Step]:
         if self.sequential:
             cut = windows(self.train, self.length, rng, self.ends)
-            for part in _batches(cut.lengths, self.positions, rng):
+            for part in batches_of_like_length(cut.lengths, self.positions, rng):
                 yield self._step(self._histories(Windows(cut.rows[part], cut.starts[part], cut.lengths[part])))
         else:
             users = rng.permutation(np.flatnonzero(self.train.lengths))
@@ -208,7 +208,9 @@ class Loader:
         return TeacherRankings(items, torch.from_numpy(logp), tails, confidence).to(self.device)
 
 
-def _batches(lengths: npt.NDArray[np.int64], budget: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+def batches_of_like_length(
+    lengths: npt.NDArray[np.int64], budget: int, rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
     """Indices of windows for each batch: about ``budget`` positions each, windows of like length together."""
     order = rng.permutation(len(lengths))
     pool = np.cumsum(lengths[order]) // (budget * _POOL)

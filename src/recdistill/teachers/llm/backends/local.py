@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -146,7 +147,8 @@ class LocalModel:
                 why = f"the model failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
                 replies = [Failure(why) for _ in batch]
             for waiting, reply in zip(batch, replies, strict=True):
-                waiting.loop.call_soon_threadsafe(_deliver, waiting.answer, reply)
+                with suppress(RuntimeError):  # who asked has gone, and their loop with them
+                    waiting.loop.call_soon_threadsafe(_deliver, waiting.answer, reply)
 
     def _next_batch(self) -> list[_Waiting]:
         """The longest that waits and others of its length and kind, within the budget of tokens."""
@@ -191,7 +193,7 @@ class LocalModel:
         return Reply(text, top, end is None, None, len(waiting.ids), len(kept) + (end is not None))
 
     def _top(self, logits: Tensor, n: int) -> Top:
-        values, tokens = torch.log_softmax(logits, dim=-1).topk(min(n, _TOP))
+        values, tokens = torch.log_softmax(logits, dim=-1).topk(min(n, _TOP, len(logits)))
         return [(self.tokenizer.decode([t]), v) for t, v in zip(tokens.tolist(), values.tolist(), strict=True)]
 
 

@@ -1,0 +1,88 @@
+"""What a language model adds over ids alone: ``make bench-llm-gain [PART=embeddings]``.
+
+Each part measures one way of using it; with ``PART`` only that one is measured, and what was measured of the others
+before is kept. The last line is JSON, with an object for each part.
+
+- ``embeddings``: its hidden states of title and genres, as a hint on the student's item vectors, or inside them.
+- ``rankings``: it is asked, as it comes, to rank five candidates of item-kNN, for a sample of contexts; the student
+  learns its answers as soft labels beside the log.
+- ``fine-tuned``: its first blocks are fine-tuned as the recommender (``llm-recommender``), and the student learns from
+  its rankings. Beside it stands the same network with random weights in place of those of the language model.
+
+For these three see ``quality/words.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recdistill.files import read_json
+
+Line = dict[str, Any]
+RESULTS = Path(__file__).parent / "results" / "llm-gain.json"
+
+
+def embeddings(_: argparse.Namespace) -> Line:
+    """The language model is read."""
+    from quality import words
+
+    return words.embeddings()
+
+
+def rankings(_: argparse.Namespace) -> Line:
+    """The language model is asked."""
+    from quality import words
+
+    return words.rankings()
+
+
+def fine_tuned(_: argparse.Namespace) -> Line:
+    """The language model is trained."""
+    from quality import words
+
+    return words.fine_tuned()
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {
+    "embeddings": embeddings,
+    "rankings": rankings,
+    "fine-tuned": fine_tuned,
+}
+"""Name of a part to what measures it."""
+TARGETS = {
+    "embeddings": "its vectors help the student to find cold items, more often than chance does",
+    "rankings": "the student ranks better for its answers",
+    "fine-tuned": "its weights are better than random ones, and the student of it than the student alone",
+}
+"""The same to what it should show."""
+
+
+def main() -> None:
+    """Measure what is wanted; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", default=os.environ.get("PART", ""), choices=["", *PARTS], help="all if empty")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    known = read_json(RESULTS) if RESULTS.exists() else {}
+    parts = {name: known[name] for name in PARTS if name in known}
+    for name in [options.part] if options.part else PARTS:
+        parts[name] = PARTS[name](options)
+        print(name, json.dumps(parts[name]), flush=True)
+    line = {
+        "bench": "llm-gain",
+        "target": "; ".join(f"{name}: {TARGETS[name]}" for name in parts),
+        "measured": "; ".join(f"{name}: {'yes' if part['reached'] else 'no'}" for name, part in parts.items()),
+        "ok": all(part["reached"] for part in parts.values()),
+        **parts,
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
