@@ -115,3 +115,21 @@ def test_without_ray_it_says_how_to_get_it(call: Invoke, here: Path, monkeypatch
     assert "this needs the package 'ray', which is not installed; install it with: pip install 'recdistill[ray]'" in (
         result.stderr
     )
+
+
+def test_journals_are_shown_and_made_small(call: Invoke, server: LLMServer) -> None:
+    call("estimate", "films.yaml", "--sample", "4")
+    shown = call("journal", "show", "runs/films")
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.startswith("runs/films/stages/teach/asked/journal.sqlite")
+    assert "4 answered" in shown.stdout
+    assert "asked/listwise" in shown.stdout
+    assert "4 requests, 40 tokens in, 8 out" in shown.stdout
+    file = shown.stdout.splitlines()[0]
+    assert "4 answers handed over" in call("journal", "compact", file).stdout
+    assert "0 answers handed over" in call("journal", "compact", "runs/films").stdout
+    (found,) = json.loads(call("estimate", "films.yaml", "--sample", "0", "--json").stdout)
+    assert found["estimate"]["settled"] == 4
+    result = call("journal", "show", "elsewhere")
+    assert result.exit_code == 2
+    assert "elsewhere: has no journal of answers" in result.stderr

@@ -34,6 +34,7 @@ COMMANDS = {
     "update": "Serve",
     "components": "Use",
     "prompts": "Use",
+    "journal": "Use",
 }
 """Name of each command, which is also its module and function, and the panel of the help it stands in."""
 

@@ -9,6 +9,8 @@ process lives: it holds a lock on a file beside the journal, which the system le
 - what a dead process was asking is asked again, and counted: it may have been answered and paid for unseen.
 
 Committed is what survives the death of the process; of a power cut, what is older than a second.
+
+Answers may be handed over to compressed shards beside the file (:meth:`Journal.compact`), and are read there.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,14 +30,17 @@ from typing import IO, Self
 
 from ...errors import RecdistillError, TeacherError
 from .exchange import Reply
+from .shards import COLUMNS, Place, Shards, folder_of, write_shard
 
 __all__ = ["Claim", "Journal", "Known", "Outcome", "Spent", "State"]
 
-_VERSION = 1
+_VERSION = 2
 _APPLICATION = 0x52444A4C
 _DURABLE_SECONDS = 1.0
 _KEYS = 500
 """Keys looked up by one statement."""
+_FROM_1 = "CREATE TABLE IF NOT EXISTS shards (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID"
+"""What a journal of format 1 lacks."""
 _PATIENCE = 60.0
 """Seconds to wait for another process's transaction."""
 
@@ -43,6 +49,7 @@ CREATE TABLE answers (
     key BLOB NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, answer BLOB, why TEXT,
     tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, PRIMARY KEY (key, attempt)
 );
+CREATE TABLE shards (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE intents (key BLOB PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE spent (
     job TEXT PRIMARY KEY, sent INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
@@ -151,6 +158,7 @@ class Journal:
         self.path, self.job = Path(path), job
         self._owner = secrets.token_hex(8)
         self._synced = 0.0
+        self._shards = Shards(folder_of(self.path))
         with self._one_line():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._live = _Lives(self.path, self._owner)
@@ -180,12 +188,20 @@ class Journal:
     def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
         """State and attempt of those questions that were settled, without the replies."""
         sql = "SELECT key, MAX(attempt), state, NULL, '' FROM answers WHERE key IN ({}) GROUP BY key"
-        return dict(self._look(sql, keys))
+        found = dict(self._look(sql, keys))
+        for key, place in self._handed_over(keys, found).items():
+            found[key] = Known(State(place.shard.state(place.row)), place.attempt)
+        return found
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
         """The same with replies and reasons."""
         sql = "SELECT key, MAX(attempt), state, answer, why FROM answers WHERE key IN ({}) GROUP BY key"
-        return dict(self._look(sql, keys))
+        found = dict(self._look(sql, keys))
+        for key, place in self._handed_over(keys, found).items():
+            answer, why = place.shard.answer(place.row)
+            reply = None if answer is None else Reply.unpack(answer)
+            found[key] = Known(State(place.shard.state(place.row)), place.attempt, reply, why or "")
+        return found
 
     def commit(
         self, claims: Sequence[tuple[bytes, int]] = (), outcomes: Sequence[Outcome] = (), seconds: float = 0.0
@@ -232,10 +248,20 @@ class Journal:
             ).fetchone()
         return Spent(*row) if row else Spent()
 
+    def spent_by_job(self) -> dict[str, Spent]:
+        """What each job has cost."""
+        with self._one_line():
+            rows = self._db.execute("SELECT job, sent, tokens_in, tokens_out, seconds, lost FROM spent ORDER BY job")
+            return {job: Spent(*numbers) for job, *numbers in rows}
+
     def counts(self) -> dict[str, int]:
         """Records of each state, of all jobs and attempts."""
         with self._one_line():
-            return dict(self._db.execute("SELECT state, COUNT(*) FROM answers GROUP BY state ORDER BY state"))
+            counts = Counter(dict(self._db.execute("SELECT state, COUNT(*) FROM answers GROUP BY state")))
+        if self.shards():
+            for state, n in self._shards.counted("state"):
+                counts[state] += n
+        return dict(sorted(counts.items()))
 
     def tokens(self, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
         """Tokens read and written for some questions, all attempts together."""
@@ -245,13 +271,68 @@ class Journal:
                 sums = "SELECT key, SUM(tokens_in), SUM(tokens_out) FROM answers"
                 sql = f"{sums} WHERE key IN ({_marks(some)}) GROUP BY key"
                 found |= {key: (read, written) for key, read, written in self._db.execute(sql, some)}
+        if self.shards():
+            for key, read, written in self._shards.tokens(keys):
+                before = found.get(key, (0, 0))
+                found[key] = before[0] + read, before[1] + written
         return found
 
     def reasons(self, most: int = 3) -> list[str]:
         """The most frequent reasons for which there is no answer, with their number."""
-        sql = "SELECT why, COUNT(*) AS n FROM answers WHERE why IS NOT NULL GROUP BY why ORDER BY n DESC, why LIMIT ?"
+        sql = "SELECT why, COUNT(*) FROM answers WHERE why IS NOT NULL GROUP BY why"
         with self._one_line():
-            return [f"{why} ({n:,} times)" for why, n in self._db.execute(sql, (most,))]
+            counts = Counter(dict(self._db.execute(sql)))
+        if self.shards():
+            for why, n in self._shards.counted("why"):
+                counts[why] += n
+        found = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [f"{why} ({n:,} times)" for why, n in found[:most]]
+
+    def shards(self) -> list[str]:
+        """Names of the shards, oldest first."""
+        with self._one_line():
+            names = [name for (name,) in self._db.execute("SELECT name FROM shards ORDER BY name")]
+        self._shards.use(names)
+        return names
+
+    def compact(self) -> int:
+        """Hand the answers over to a new compressed shard; how many there were.
+
+        The shard is on disk before the journal names it, and the answers leave the journal in the same transaction:
+        whenever this dies, each answer is in one of both, and the next call goes on. Jobs at work are not disturbed.
+
+        Raises:
+            TeacherError: Another process is at it.
+            RecdistillError: The disk is full, or the place cannot be written.
+        """
+        with self._one_line(), _alone(folder_of(self.path)):
+            last = self._db.execute("SELECT MAX(rowid) FROM answers").fetchone()[0]
+            if last is None:
+                return 0
+            name = f"shard-{len(self.shards()):05d}.parquet"
+            rows = self._db.execute(
+                f"SELECT {', '.join(COLUMNS)} FROM answers WHERE rowid <= ? ORDER BY rowid", (last,)
+            )
+            written = write_shard(folder_of(self.path) / name, rows)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute("INSERT INTO shards VALUES (?, ?)", (name, written))
+                self._db.execute("DELETE FROM answers WHERE rowid <= ?", (last,))
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            with suppress(sqlite3.OperationalError):  # others read just now: the room comes free another time
+                self._db.execute("VACUUM")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return written
+
+    def _handed_over(self, keys: Sequence[bytes], found: Mapping[bytes, Known]) -> dict[bytes, Place]:
+        """Where in the shards those are that the file has not; the file was looked at first, so that none slips by."""
+        left = [key for key in keys if key not in found]
+        return self._shards.find(left) if left and self.shards() else {}
 
     def _open(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -262,6 +343,11 @@ class Journal:
             raise TeacherError(
                 "is a database, but no journal of answers", where=self.path, hint="name another file with journal="
             )
+        elif version == 1:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(_FROM_1)
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._db.execute("COMMIT")
         elif version != _VERSION:
             hint = "upgrade recdistill" if version > _VERSION else "name another file with journal="
             raise TeacherError(
@@ -298,9 +384,11 @@ class Journal:
 
     def _claim(self, claims: Sequence[tuple[bytes, int]]) -> tuple[list[Claim], int]:
         found, lost = [], 0
+        handed_over = self._handed_over([key for key, _ in claims], {})
         for key, attempt in claims:
             settled = "SELECT 1 FROM answers WHERE key = ? AND attempt >= ?"
-            if self._db.execute(settled, (key, attempt)).fetchone():
+            sharded = key in handed_over and handed_over[key].attempt >= attempt
+            if sharded or self._db.execute(settled, (key, attempt)).fetchone():
                 found.append(Claim.SETTLED)
                 continue
             fresh = self._db.execute("INSERT INTO intents VALUES (?, ?) ON CONFLICT DO NOTHING", (key, self._owner))
@@ -339,6 +427,22 @@ class Journal:
             raise RecdistillError(f"cannot be written ({error})", where=self.path, hint=hint) from None
         except OSError as error:
             raise RecdistillError(f"cannot be written ({error.strerror or error})", where=self.path) from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other compactions out.
+
+    Raises:
+        TeacherError: One is at work.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TeacherError("is compacted by another process", where=folder, hint="wait for it") from None
+        yield
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
