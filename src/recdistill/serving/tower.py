@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ __all__ = ["Tower"]
 Floats = npt.NDArray[np.float32]
 _FILE = "tower.npz"
 _VECTORS = "tower_vectors.npy"
+_AT_ONCE = 64
+"""Texts whose words are looked up together: so many fit into the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +82,21 @@ class Tower:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Vectors of some texts: float32 ``[n, width]``; a text without a known word gets the mean of all items."""
-        found = [[self.index[word] for word in words(text) if word in self.index] for text in texts]
-        lengths = np.array([len(row) for row in found], dtype=np.int64)
-        flat = np.array([at for row in found for at in row], dtype=np.int64)
         out = np.tile(self.mean, (len(texts), 1))
+        for start in range(0, len(texts), _AT_ONCE):
+            self._add(texts[start : start + _AT_ONCE], out[start : start + _AT_ONCE])
+        return out
+
+    def _add(self, texts: Sequence[str], out: Floats) -> None:
+        """Add the weighted mean of its words' vectors to the row of each text that has some."""
+        at = self.index.get
+        found = [[row for word in words(text) if (row := at(word)) is not None] for text in texts]
+        lengths = np.array([len(rows) for rows in found], dtype=np.int64)
+        flat = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=int(lengths.sum()))
         if not len(flat):
-            return out
+            return
         weights = self.weights[flat]
         held = np.flatnonzero(lengths)
         starts = np.concatenate([[0], np.cumsum(lengths)])[held]
         weighted = self.vectors[flat] * (self.scales[flat] * weights)[:, None]
         out[held] += np.add.reduceat(weighted, starts) / np.add.reduceat(weights, starts)[:, None]
-        return out
