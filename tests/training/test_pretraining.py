@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,13 @@ def test_an_interrupted_training_goes_on_exactly(
     assert steps[:5] == [0, 1, 2, 3, 3]  # three steps are in the checkpoint
     whole, mine = weights(tmp_path / "whole"), weights(tmp_path / "mine")
     assert all(torch.equal(whole[name], mine[name]) for name in whole)
+
+
+def test_a_single_step_learns_and_the_config_stays(decoder: str, tmp_path: Path) -> None:
+    facts = pretrain(QUICK.replace(model=decoder, epochs=1, batch_tokens=100_000), ITEMS, tmp_path / "mine")
+    assert facts["loss_after"] < facts["loss_before"]
+    before, after = (json.loads((Path(f) / "config.json").read_text()) for f in (decoder, tmp_path / "mine"))
+    assert after["use_cache"] == before["use_cache"]
 
 
 def test_what_is_done_is_not_done_again(decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

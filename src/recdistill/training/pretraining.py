@@ -229,13 +229,16 @@ class _Reading:
         return [some for some in whole if len(some) > 1]
 
     def _steps(self) -> Iterator[tuple[float, Ints]]:
-        """How much of the training is over, and the texts of each step."""
+        """How much of the training is over in the middle of each step, and its texts."""
         lengths = np.array([len(ids) for ids in self.read])
         for epoch in range(self.config.epochs):
             rng = np.random.default_rng((self.config.seed, epoch))
             parts = batches_of_like_length(lengths, self.config.batch_tokens, rng)
             for number, part in enumerate(parts):
-                yield (epoch + number / len(parts)) / self.config.epochs, part
+                yield (
+                    (epoch + (number + 0.5) / len(parts)) / self.config.epochs,
+                    part,
+                )  # neither end, where the rate is 0
 
     def _learn(self, tokens: Sequence[list[int]], share: float, step: int) -> float:
         """One step of the optimiser, at this share of the training; the loss."""
@@ -265,8 +268,11 @@ class _Reading:
             asked, ids = self._hide(ids, real, rng)
             labels = np.where(asked, labels, _IGNORED)
         given = {"input_ids": ids, "attention_mask": real.astype(np.int64), "labels": labels}
+        how = {} if self.masked else {"use_cache": False}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            loss: Tensor = self.network(**{k: torch.from_numpy(v).to(self.device) for k, v in given.items()}).loss
+            loss: Tensor = self.network(
+                **{k: torch.from_numpy(v).to(self.device) for k, v in given.items()}, **how
+            ).loss
         return loss, int(asked.sum()) - (0 if self.masked else len(tokens))  # nothing predicts a first token
 
     def _hide(self, ids: Ints, real: npt.NDArray[np.bool_], rng: np.random.Generator) -> tuple[Any, Ints]:
@@ -309,7 +315,6 @@ def _is_masked(config: Pretraining, weights: Weights) -> bool:
 
 def _ready(network: Any, config: Pretraining, masked: bool) -> Any:
     """The network in training: all of it, or adapters and whatever head is new."""
-    network.config.use_cache = False
     if config.checkpointing:
         save_memory(network)
     if config.rank:
