@@ -235,10 +235,8 @@ class _Reading:
             rng = np.random.default_rng((self.config.seed, epoch))
             parts = batches_of_like_length(lengths, self.config.batch_tokens, rng)
             for number, part in enumerate(parts):
-                yield (
-                    (epoch + (number + 0.5) / len(parts)) / self.config.epochs,
-                    part,
-                )  # neither end, where the rate is 0
+                done = epoch + (number + 0.5) / len(parts)  # at both ends of the training the rate is 0
+                yield done / self.config.epochs, part
 
     def _learn(self, tokens: Sequence[list[int]], share: float, step: int) -> float:
         """One step of the optimiser, at this share of the training; the loss."""
