@@ -22,7 +22,7 @@ from recdistill.teachers.llm.teacher import LLM
 from recdistill.testing import tiny_split
 from recdistill.training import Training
 
-from ...llm_server import Answer, Asked, LLMServer, answers, letters
+from ...llm_server import Answer, Asked, LLMServer, answers, chat, letters
 from .jobs import offered, shown_history
 
 SPLIT = tiny_split()
@@ -107,6 +107,26 @@ def test_a_spent_budget_ends_the_rounds_and_what_was_answered_counts(tmp_path: P
         assert [r["lists"] for r in facts["rounds"]] == [5, 3]
         with pytest.raises(TeacherError, match="the budget of 0 requests is spent"):
             label(llm(server, {}, budget={"requests": 0}, journal=tmp_path / "other"), tmp_path / "n", pupils)
+
+
+def test_a_round_without_a_list_teaches_nothing_and_is_told_as_such(tmp_path: Path) -> None:
+    refused: list[Asked] = []
+
+    def refuses(asked: Asked) -> Answer:
+        if len(refused) == 5 or not offered(asked.said):
+            return chain(asked) if offered(asked.said) else chat("A")
+        refused.append(asked)
+        return chat(None, refusal=None, finish="content_filter")
+
+    with answers(refuses) as server:
+        one_by_one = Endpoint(url=server.url, pace={"start": 1, "most": 1})
+        teacher = llm(server, {"rounds": 2, "stop_below": 0.0}, missing=1.0, backend=one_by_one)
+        pupils = Pupils(0.1, 0.2, 0.3)
+        facts = label(teacher, tmp_path / "k", pupils)
+    assert (facts["rounds"][0]["lists"], facts["rounds"][0]["score"]) == (0, None)
+    assert facts["rounds"][1]["lists"] == 5
+    assert facts["rounds"][1]["gain"] == pytest.approx(0.2)  # over the student alone
+    assert pupils.said == [None, 5]
 
 
 def test_all_contexts_may_be_asked_about_before_the_last_round(tmp_path: Path) -> None:

@@ -42,17 +42,6 @@ class Outlook:
     labelled: Floats | None = None
     beside: Rankings | None = None
 
-    def take(self, rows: Ints) -> Outlook:
-        """Some of the contexts."""
-        return Outlook(
-            len(rows),
-            None if self.student is None else self.student.take(rows),
-            None if self.losses is None else self.losses[rows],
-            None if self.vectors is None else self.vectors[rows],
-            self.labelled,
-            None if self.beside is None else self.beside.take(rows),
-        )
-
 
 class SelectorConfig(Config):
     """Parameters of a way to choose contexts."""
