@@ -1,4 +1,4 @@
-"""What a language model adds over ids alone: ``make bench-llm-gain [PART=embeddings]``.
+"""What a language model adds over ids alone: ``make bench-llm-gain [PART=embeddings] [BENCH=alkdrec-ml]``.
 
 Each part measures one way of using it; with ``PART`` only that one is measured, and what was measured of the others
 before is kept. The last line is JSON, with an object for each part.
@@ -10,6 +10,9 @@ before is kept. The last line is JSON, with an object for each part.
   its rankings. Beside it stands the same network with random weights in place of those of the language model.
 
 For these three see ``quality/words.py``.
+
+- ``active``: 500 lists that are chosen, against 500 at random and against the 500 that ALKDRec published, out of
+  GPT-4's stored rankings for its sessions: see ``quality/active.py``. It needs the published benchmarks.
 """
 
 from __future__ import annotations
@@ -49,16 +52,26 @@ def fine_tuned(_: argparse.Namespace) -> Line:
     return words.fine_tuned()
 
 
+def active(options: argparse.Namespace) -> Line:
+    """Active labelling on a published benchmark, or on several joined by a comma."""
+    from quality.active import measure
+
+    found = {name: measure(name, options.seeds) for name in options.bench.split(",")}
+    return {"reached": all(one["reached"] for one in found.values()), **found}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {
     "embeddings": embeddings,
     "rankings": rankings,
     "fine-tuned": fine_tuned,
+    "active": active,
 }
 """Name of a part to what measures it."""
 TARGETS = {
     "embeddings": "its vectors help the student to find cold items, more often than chance does",
     "rankings": "the student ranks better for its answers",
     "fine-tuned": "its weights are better than random ones, and the student of it than the student alone",
+    "active": "500 chosen lists teach more than the 500 that were published",
 }
 """The same to what it should show."""
 
@@ -67,6 +80,8 @@ def main() -> None:
     """Measure what is wanted; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", default=os.environ.get("PART", ""), choices=["", *PARTS], help="all if empty")
+    parser.add_argument("--bench", default=os.environ.get("BENCH", "alkdrec-ml"), help="of active")
+    parser.add_argument("--seeds", type=int, default=int(os.environ.get("SEEDS", "3")), help="of active")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     known = read_json(RESULTS) if RESULTS.exists() else {}

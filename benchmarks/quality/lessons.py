@@ -85,8 +85,8 @@ class School:
         """What encoders say about the items."""
         known = Knowledge()
         for name, encoder in self.plan.encoders.items():
-            place = self._directory(f"encoders/{name}", [encoder.digest(), self.split.dataset.items.fingerprint])
-            self._once(place, partial(self._encode, encoder, place / "store", name))
+            place = self.place(f"encoders/{name}", [encoder.digest(), self.split.dataset.items.fingerprint])
+            self.once(place, partial(self._encode, encoder, place / "store", name))
             known = known + Knowledge.open(place / "store")
         return known
 
@@ -95,13 +95,13 @@ class School:
         """What the ensemble ranks first, at the ends of histories and, where events have an order, at all of them."""
         contexts = "all" if self.split.sequential else "ends"
         of = [fingerprint_of(self.teacher), self.split.fingerprint, self.plan.k, contexts]
-        place = self._directory("rankings", of)
+        place = self.place("rankings", of)
 
         def work() -> None:
             teacher = RecommenderTeacher(self.teacher, name="ensemble")
             teacher.label(self.split, place / "store", k=self.plan.k, contexts=contexts)
 
-        self._once(place, work)
+        self.once(place, work)
         return RankingsStore.open(place / "store", verify=False)
 
     @cached_property
@@ -111,28 +111,29 @@ class School:
         name = max((n for n, m in self.members.items() if isinstance(m, VectorModel)), key=lambda n: weights[n])
         member = self.members[name]
         assert isinstance(member, VectorModel)
-        place = self._directory(f"vectors/{name}", [fingerprint_of(member), self.split.fingerprint])
-        self._once(place, partial(leave_vectors, member, self.split, place / "store", name))
+        place = self.place(f"vectors/{name}", [fingerprint_of(member), self.split.fingerprint])
+        self.once(place, partial(leave_vectors, member, self.split, place / "store", name))
         return Knowledge.open(place / "store")
 
-    def student(self, arm: Arm, seed: int) -> Student:
-        """Train the student, or find it trained."""
+    def student(self, arm: Arm, seed: int, said: Knowledge | None = None) -> Student:
+        """Train the student, or find it trained; ``said`` takes the place of the ensemble's rankings."""
         training = arm.training.replace(seed=seed, metric=self.split.select)
         model = self.plan.student.replace(**arm.parameters)
         taught = any(objective.is_taught for objective in arm.objectives)
-        known = Knowledge((self.rankings,) if taught else ()) + self.embeddings
+        rankings = Knowledge((self.rankings,) if taught else ()) if said is None else said
+        known = rankings + self.embeddings
         if any(isinstance(objective, VectorsConfig | StartFrom) for objective in arm.objectives):
             known = known + self.vectors
         terms = [[objective.name, objective.model_dump(mode="json")] for objective in arm.objectives]
         of = [model.digest(), training.model_dump(mode="json"), terms, known.digest(), self.split.fingerprint]
-        place = self._directory(f"students/seed-{seed}", of)
+        place = self.place(f"students/seed-{seed}", of)
 
         def work() -> dict[str, Any]:
             fitted = fit(model, self.split, arm.objectives, knowledge=known, training=training, directory=place / "fit")
             fitted.model.save(place / "model")
             return {"seconds": fitted.seconds, "history": fitted.history}
 
-        self._once(place, work)
+        self.once(place, work)
         about = read_json(place / "done.json")
         return Student(load_model(place / "model"), about["seconds"], about["history"], place)
 
@@ -146,7 +147,7 @@ class School:
             )
             fitted.model.save(place / "model")
 
-        self._once(place, work)
+        self.once(place, work)
         return load_model(place / "model")
 
     def _encode(self, encoder: Encoder, path: Path, name: str) -> None:
@@ -154,12 +155,12 @@ class School:
 
     def _place(self, name: str, teacher: TrainedTeacher) -> Path:
         of = [teacher.model.digest(), teacher.training.model_dump(mode="json"), self.split.fingerprint]
-        return self._directory(f"teachers/{name}", of)
+        return self.place(f"teachers/{name}", of)
 
-    def _directory(self, name: str, of: object) -> Path:
+    def place(self, name: str, of: object) -> Path:
         return self.directory / name / hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
-    def _once(self, place: Path, work: Callable[[], dict[str, Any] | None]) -> None:
+    def once(self, place: Path, work: Callable[[], dict[str, Any] | None]) -> None:
         """Do the work unless it is done; what an interrupted one left is used by those that can go on."""
         if (place / "done.json").exists():
             return
