@@ -66,6 +66,13 @@ def test_estimated_audited_and_distilled_with_real_weights(folder: Path, tmp_pat
     (forecast,) = forecasts(recipe(folder), run, sample=3)
     assert (forecast.estimate.questions, forecast.estimate.settled, forecast.estimate.left) == (6, 3, 3)
     assert forecast.budget == "500 requests: enough for what is left"
+    spent, needed = forecast.estimate.spent.sent, forecast.estimate.requests
+    assert spent >= 3 <= needed
+    for requests, words in ((spent + needed, "enough"), (spent + needed - 1, "not enough")):
+        limit = f"teachers.0.parameters.budget.requests={requests}"
+        (same,) = forecasts(recipe(folder, limit), run, sample=0)
+        assert same.budget is not None
+        assert same.budget.startswith(f"{requests} requests: {words} ")
     assert forecast.estimate.capabilities.top_logprobs >= 5
     (audited,) = audits(recipe(folder), run, contexts=4, orders=2, lists="random")
     assert audited.counts == {"answered": 4 * 2 + 4}

@@ -94,13 +94,14 @@ def _knowledge(run: Run, uses: tuple[str, ...]) -> tuple[Knowledge | None, tuple
 
 
 def _budget(llm: LLM, found: Estimate) -> str | None:
-    """The first limit that the job will hit, or that all are enough."""
-    b = llm.budget
+    """The first limit that the job will hit, or that all are enough; what it has cost before counts too."""
+    b, spent = llm.budget, found.spent
+    paid = llm.prices.of(spent.sent, spent.tokens_in, spent.tokens_out)
     limits: tuple[tuple[str, float | None, float | None], ...] = (
-        ("money", b.money, None if found.money is None else found.money.high),
-        ("tokens", b.tokens, found.tokens_in.high + found.tokens_out.high),
-        ("requests", b.requests, float(found.left)),
-        ("hours", b.hours, None if found.seconds is None else found.seconds.high / 3600),
+        ("money", b.money, None if found.money is None else paid + found.money.high),
+        ("tokens", b.tokens, spent.tokens_in + spent.tokens_out + found.tokens_in.high + found.tokens_out.high),
+        ("requests", b.requests, float(spent.sent + found.requests)),
+        ("hours", b.hours, None if found.seconds is None else (spent.seconds + found.seconds.high) / 3600),
     )
     known = [(name, limit, value) for name, limit, value in limits if limit is not None]
     if not known:

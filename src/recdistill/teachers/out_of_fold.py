@@ -12,7 +12,10 @@ import numpy.typing as npt
 from ..data.dataset import Contexts, Split
 from ..models.base import Floats, RankingModel
 
-__all__ = ["OutOfFold", "folds_of_users", "without_users"]
+__all__ = ["OUT_OF_FOLD", "OutOfFold", "folds_of_users", "without_users"]
+
+OUT_OF_FOLD = "out_of_fold"
+"""In the manifest of what was labelled by models that had not seen the user."""
 
 
 def folds_of_users(n_users: int, folds: int) -> npt.NDArray[np.int64]:

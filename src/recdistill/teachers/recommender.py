@@ -20,6 +20,7 @@ from ..knowledge.codec import ScoreType
 from ..models.base import RankingModel, load_model
 from ..progress import track
 from .about import About, fingerprint_of
+from .out_of_fold import OUT_OF_FOLD, OutOfFold
 from .positions import scores_at_positions
 from .ranking import hide, rankings_of_scores
 from .windows import prefixes
@@ -107,7 +108,7 @@ class RecommenderTeacher:
             for positions, own, asked in self._scored(train, wanted):
                 writer.add(positions, rankings_of_scores(own, k, asked))
                 progress.advance(len(positions))
-        return writer.seal()
+        return writer.seal(**({OUT_OF_FOLD: True} if _out_of_fold(self.model) else {}))
 
     def _scored(self, train: Sequences, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[Ints, Tensor, Tensor | None]]:
         """Positions, scores by the teacher, and by what it is asked about."""
@@ -118,6 +119,11 @@ class RecommenderTeacher:
             theirs = scored(self.about.model, train, wanted, self.name, self.exclude_seen, self.max_history)
             for (positions, scores), (_, wishes) in zip(own, theirs, strict=True):
                 yield positions, scores, self.about.drawn(wishes, positions)
+
+
+def _out_of_fold(model: RankingModel) -> bool:
+    members = getattr(model, "members", None)
+    return all(map(_out_of_fold, members.values())) if members else isinstance(model, OutOfFold)
 
 
 def label_snapshots(snapshots: Sequence[Path], split: Split, path: Path, name: str, k: int) -> None:

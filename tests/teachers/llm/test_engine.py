@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from recdistill.errors import TeacherError
+from recdistill.errors import RecdistillError, TeacherError
 from recdistill.teachers.llm.engine import replies, run_async
 from recdistill.teachers.llm.exchange import Reply, Request
 from recdistill.teachers.llm.journal import Journal
@@ -294,3 +295,115 @@ def test_it_runs_where_a_loop_runs_already() -> None:
         return run_async(inner())
 
     assert asyncio.run(outer()) == 3
+
+
+def test_other_parameters_are_another_question(tmp_path: Path) -> None:
+    with answers(echo) as server:
+        for parameters, asked in (({}, 3), ({"temperature": 0.7}, 6), ({"temperature": 0.7}, 6), ({}, 6)):
+            ask(server.url, tmp_path, Numbers(3), endpoint={"parameters": parameters})
+            assert len(server.asked) == asked
+
+
+def test_tokens_that_the_user_allows_are_set_aside(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 300, "total_tokens": 310}
+    unlimited: dict[str, Any] = {"max_tokens": None}
+    for number, parameters in enumerate(({"max_tokens": 300}, unlimited, unlimited | {"n": 3})):
+        changes = {"endpoint": {"parameters": parameters}, "budget": {"tokens": 8000}}
+        with (
+            answers(lambda asked: chat("1", usage=usage)) as server,
+            pytest.raises(TeacherError, match=r"the budget of 8,000 tokens is spent"),
+        ):
+            ask(server.url, tmp_path / str(number), Numbers(60), **changes)
+        assert len(server.asked) * 310 <= 8000
+        assert len(server.asked) > 0 or parameters.get("n") == 3  # whose dearest course is above the whole budget
+
+
+def test_a_server_that_does_not_count_tokens_is_charged_for_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        answers(lambda asked: chat("1", usage=None)) as server,
+        pytest.raises(TeacherError, match=r"the budget of 1,000 tokens is spent"),
+    ):
+        ask(server.url, tmp_path, Numbers(60), budget={"tokens": 1000})
+    question = Numbers(60).request(10)
+    assert question is not None
+    each = -(-len(question.encoded) // 2) + 5
+    assert len(server.asked) <= 1000 // each + 10  # those with one digit are a little shorter
+    assert len(server.asked) > 5
+    assert sum("does not count tokens" in record.message for record in caplog.records) == 1
+
+
+def test_a_budget_holds_for_two_processes_on_one_journal(tmp_path: Path) -> None:
+    """But for what the other has under way."""
+    most, errors = 2, list[TeacherError]()
+
+    def work(offset: int) -> None:
+        numbers = np.arange(offset, offset + 100)
+        try:
+            pace = {"start": most, "most": most}
+            ask(server.url, tmp_path, Numbers(200), numbers=numbers, budget={"requests": 20}, pace=pace)
+        except TeacherError as error:
+            errors.append(error)
+
+    with answers(lambda asked: Answer(echo(asked).body, delay=0.05)) as server:
+        threads = [threading.Thread(target=work, args=(offset,)) for offset in (0, 100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(errors) == 2
+        assert 20 <= len(server.asked) <= 20 + most
+
+
+def test_what_could_not_be_filed_is_filed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit, calls = Journal.commit, []
+
+    def fails_once(self: Journal, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise RecdistillError("cannot be written (disk full)")
+        return commit(self, *arguments)
+
+    monkeypatch.setattr(Journal, "commit", fails_once)
+    with answers(echo) as server:
+        with pytest.raises(RecdistillError, match="disk full"):
+            ask(server.url, tmp_path, Numbers(50))
+        with Journal(tmp_path / "journal.sqlite", "job") as journal:
+            assert journal.counts()["answered"] == len(server.asked) == journal.spent().sent > 0
+
+
+def test_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    """Neither where a server asks to wait for a minute."""
+
+    def script(asked: Asked) -> Answer:
+        if asked.said == "number 0":
+            return Answer({"error": {"message": "later"}}, 503, {"Retry-After": "120"})
+        return Answer({"error": {"message": "who?"}}, 401, delay=0.5)
+
+    start = time.monotonic()
+    with answers(script) as server, pytest.raises(TeacherError, match="refuses the key"):
+        ask(server.url, tmp_path, Numbers(4), patience={"seconds": 300.0})
+    assert time.monotonic() - start < 100
+
+
+def test_a_server_that_asks_for_more_patience_than_there_is(tmp_path: Path) -> None:
+    later = Answer({"error": {"message": "later"}}, 429, {"Retry-After": "900"})
+    with (
+        answers(lambda asked: later) as server,
+        pytest.raises(TeacherError, match=r"asks to wait for 900 seconds, longer than patience.seconds"),
+    ):
+        ask(server.url, tmp_path, Numbers(4), patience={"seconds": 300.0})
+
+
+def test_a_server_that_goes_bad_is_waited_for_and_then_left_alone(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Answer:
+        return echo(asked) if asked.count < 32 else Answer({"error": "bad gateway"}, 502)
+
+    with (
+        answers(script) as server,
+        pytest.raises(TeacherError, match=r"no answer for \d+ seconds \(status 502: bad gateway\)"),
+    ):
+        ask(server.url, tmp_path, Numbers(400), patience={"tries": 1, "seconds": 1.0})
+    with Journal(tmp_path / "journal.sqlite", "job") as journal:
+        assert journal.counts()["failed"] <= 20

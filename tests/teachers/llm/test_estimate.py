@@ -84,3 +84,26 @@ def test_the_sample_is_within_the_budget(tmp_path: Path) -> None:
         with pytest.raises(TeacherError, match="the budget of 4 requests is spent"):
             estimate(teacher(server, budget={"requests": 4}), SPLIT, tmp_path / "k", sample=10)
         assert len(server.asked) == 4
+
+
+def test_questions_that_are_asked_twice_are_forecast_twice(tmp_path: Path) -> None:
+    """Every second question gets no answer that can be read, and is asked again."""
+
+    def script(asked: Asked) -> Answer:
+        answer = counting(asked)
+        if sum(map(ord, asked.body["messages"][1]["content"])) % 2:
+            answer.body["choices"][0] |= {"logprobs": None, "message": {"role": "assistant", "content": "well"}}
+        return answer
+
+    with answers(script) as server:
+        llm = teacher(server, prices={"request": 1.0}, missing=1.0)
+        before = estimate(llm, SPLIT, tmp_path / "k", sample=100)
+        paid = len(server.asked)
+        assert before.spent.sent == paid > 100
+        llm.teach(SPLIT, tmp_path / "k")
+    assert before.left == 100
+    assert before.requests == pytest.approx(len(server.asked) - paid, rel=0.2)
+    assert before.requests > 120
+    assert before.money is not None
+    assert before.money.value == pytest.approx(before.requests, rel=0.01)
+    assert before.tokens_out.value == pytest.approx(2 * (len(server.asked) - paid), rel=0.2)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.errors import RecdistillError, TeacherError
+from recdistill.teachers.llm.budget import Budget, Prices, Purse
 from recdistill.teachers.llm.exchange import Reply
 from recdistill.teachers.llm.journal import Claim, Journal, Outcome, Spent, State
 
@@ -150,3 +153,30 @@ def test_an_owner_that_ended_between_two_steps(tmp_path: Path) -> None:
     with Journal(tmp_path / "j"):
         assert [file.name for file in (tmp_path / "j-owners").iterdir() if file.name == "0123"] == []
     first.close()
+
+
+def test_many_open_a_new_journal_at_once(tmp_path: Path) -> None:
+    for round_number in range(10):
+        barrier, path = threading.Barrier(8), tmp_path / f"j{round_number}"
+
+        def work(barrier: threading.Barrier = barrier, path: Path = path) -> None:
+            barrier.wait()
+            Journal(path).close()
+
+        with ThreadPoolExecutor(8) as pool:
+            for opened in [pool.submit(work) for _ in range(8)]:
+                opened.result()
+
+
+def test_a_commit_tells_what_another_process_has_spent(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", "job") as one, Journal(tmp_path / "j", "job") as other:
+        purse = Purse(Budget(requests=3), Prices(), one.spent())
+        other.commit([], [answered(A), answered(B)])
+        one.commit([(C, 0)])
+        purse.align(*one.account)
+        assert (purse.spent.sent, purse.spent.tokens_in) == (2, 20)
+        assert purse.reserve((20, 5))
+        purse.settle((20, 5), 10, 2)  # its own, which the purse knows of before it is filed
+        one.commit([], [answered(C)])
+        purse.align(*one.account)
+        assert (purse.spent.sent, purse.spent.tokens_in, purse.spent.tokens_out) == (3, 30, 6)

@@ -13,6 +13,7 @@ from recdistill.data.sequences import Sequences
 from recdistill.errors import ConfigError, TeacherError
 from recdistill.knowledge import Knowledge, Rankings, RankingsWriter
 from recdistill.models import ItemKNN
+from recdistill.teachers import RecommenderTeacher
 from recdistill.teachers.llm.asked import asked_at, draw
 from recdistill.teachers.llm.candidates import (
     ColdCandidates,
@@ -24,9 +25,12 @@ from recdistill.teachers.llm.candidates import (
 )
 from recdistill.teachers.llm.candidates.base import Candidates, CandidatesConfig, Ints, Items
 from recdistill.teachers.llm.leaks import check_candidates, check_labels, label_share, with_other_labels
+from recdistill.teachers.llm.select import Select
 from recdistill.teachers.llm.tasks import ColdStart, Listwise, Pairwise, Pointwise, Profile
 from recdistill.teachers.llm.tasks.base import Job
 from recdistill.teachers.llm.tasks.listwise import ListwiseJob
+from recdistill.teachers.llm.teacher import LLM
+from recdistill.teachers.out_of_fold import OutOfFold, folds_of_users, without_users
 from recdistill.testing import tiny_split
 
 from .jobs import ABLE
@@ -114,7 +118,7 @@ def test_stored_rankings_that_hold_every_label_are_refused(tmp_path: Path) -> No
         n_items=SPLIT.n_items, meaning="made from labels", contexts="all",
     )  # fmt: skip
     writer.add(np.arange(n), lists)
-    writer.seal()
+    writer.seal(out_of_fold=True)
     task = Listwise(at="events", contexts=None, candidates=TeacherCandidates(teacher="cheat", n=5))
     with pytest.raises(TeacherError, match=r"the right item is among the candidates in all of \d+ contexts"):
         task.job(SPLIT, Knowledge.open(tmp_path), ABLE)
@@ -152,7 +156,51 @@ def test_a_generator_whose_draw_is_no_function_of_the_context_is_refused() -> No
     moody = Moody()
     drawn = draw(moody, SPLIT.train, events, 0, 4)
     with pytest.raises(TeacherError, match="the label would leak into the questions"):
-        check_labels(moody, SPLIT, asked, drawn, 10, 0)
+        check_labels(lambda _: moody, SPLIT, asked, drawn, 10, 0)
+
+
+def test_what_was_fitted_to_the_label_is_refused() -> None:
+    config = RecommenderCandidates(n=6)
+    events = Listwise(at="events", contexts=None).positions(SPLIT)
+    asked = asked_at(SPLIT.train, events, 10)
+    drawn = draw(config.prepare(SPLIT, Knowledge()), SPLIT.train, events, 0, 6)
+    with pytest.raises(TeacherError, match="the label would leak into the questions"):
+        check_labels(lambda split: config.prepare(split, Knowledge()), SPLIT, asked, drawn, 10, 0)
+
+
+def test_before_events_candidates_find_the_label_by_chance_only_where_nothing_can_be_known() -> None:
+    rng = np.random.default_rng(0)
+    train = SPLIT.train
+    noise = Sequences(train.offsets, rng.integers(0, SPLIT.n_items, train.n_events).astype(np.int32), train.times)
+    split = replace(SPLIT, train=noise)
+    task = Listwise(at="events", contexts=None, candidates=RecommenderCandidates(n=6))
+    asked, candidates = task.drawn(split, Knowledge())
+    share, known = label_share(noise, asked.positions, candidates)
+    fitted = draw(task.candidates.prepare(split, Knowledge()), noise, asked.positions, 0, 6)
+    assert share < 6 / SPLIT.n_items + 3 * np.sqrt(0.15 * 0.85 / known)
+    assert label_share(noise, asked.positions, fitted)[0] > 0.4
+
+
+def test_models_and_stores_that_know_the_labels_are_refused(tmp_path: Path) -> None:
+    ItemKNN().build(SPLIT, Knowledge()).save(tmp_path / "m")
+    store = RecommenderTeacher(ItemKNN().build(SPLIT, Knowledge()), name="big").label(SPLIT, tmp_path / "r", k=10)
+    assert not store.manifest.extra.get("out_of_fold")
+    saved, stored = RecommenderCandidates(n=4, path=tmp_path / "m"), TeacherCandidates(n=4, teacher="big")
+    known = Knowledge.open(tmp_path / "r")
+    for config in (saved, stored, MixedCandidates(n=8, parts=[saved, RandomCandidates(n=2)])):
+        Listwise(contexts=20, candidates=config).drawn(SPLIT, known)
+        with pytest.raises(ConfigError, match=r"was fitted to the events that are asked about.*use at: ends"):
+            Listwise(at="events", contexts=20, candidates=config).drawn(SPLIT, known)
+    with pytest.raises(ConfigError, match=r"has learned from the events.*remove on_policy"):
+        LLM(task=Listwise(at="events"), select=Select(on_policy=True))
+
+
+def test_stored_rankings_of_models_that_had_not_seen_the_user_may_be_used(tmp_path: Path) -> None:
+    folds = folds_of_users(SPLIT.n_users, 2)
+    models = [ItemKNN().build(without_users(SPLIT, folds == fold), Knowledge()) for fold in range(2)]
+    RecommenderTeacher(OutOfFold(models, folds), name="big").label(SPLIT, tmp_path / "r", k=10)
+    task = Listwise(at="events", contexts=20, candidates=TeacherCandidates(n=4, teacher="big"))
+    assert len(task.drawn(SPLIT, Knowledge.open(tmp_path / "r"))[0]) == 20
 
 
 def test_an_honest_generator_passes_and_its_share_is_told() -> None:

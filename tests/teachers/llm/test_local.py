@@ -76,7 +76,9 @@ def ask(model: LocalModel, *requests: Request) -> list[Any]:
     """Replies or failures, all asked at once."""
 
     async def work() -> list[Any]:
-        return await asyncio.gather(*(model.ask(r, str(n)) for n, r in enumerate(requests)), return_exceptions=True)
+        return await asyncio.gather(
+            *(model.ask(model.completed(r), str(n)) for n, r in enumerate(requests)), return_exceptions=True
+        )
 
     return asyncio.run(work())
 
@@ -218,7 +220,7 @@ def test_who_gave_up_waiting_harms_nobody(folder: str) -> None:
     with opened(folder) as model:
         assert asyncio.run(work(model)).tokens_in == 3
         gone = asyncio.new_event_loop()
-        waiting = _Waiting(question("film"), [3, 4], gone, gone.create_future())
+        waiting = _Waiting([3, 4], gone, gone.create_future(), 1, 0.0, 5)
         gone.close()
         model._pool.append(waiting)
         assert isinstance(ask(model, question("film film"))[0], Reply)

@@ -36,11 +36,26 @@ def test_a_letter_in_a_text(text: str, letter: str | None) -> None:
     ("text", "word"),
     [
         ("Yes", 0), ("yes.", 0), ("No", 1), ("No, because they say yes to comedies", 1), ("是", None), ("Maybe", None),
-        ("Nobody knows", None), ("Yes or no", 0), ("I think yes and no", None), ("", None),
+        ("Nobody knows", None), ("Yes or no", 0), ("I think yes and no", None), ("", None), ("Not yes", None),
+        ("I cannot say yes", None), ("I don't think it is a yes", None), ("Not sure, but yes", 0), ("**No**", 1),
     ],
 )  # fmt: skip
 def test_yes_and_no(text: str, word: int | None) -> None:
     found = choice_of(Reply(text), ("Yes", "No"))
+    assert (None if found is None else int(found[0].argmax())) == word
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("是", 0), ("是的，他会喜欢。", 0), ("否", 1), ("“否”", 1), ("不是", 1), ("不会。", 1), ("不会选择这部", 1),
+        ("会选择", 0),
+        ("答案：是", 0), ("答案是：否", 1), ("不", 1), ("我不知道", None), ("这是一部电影", None), ("不知道", None),
+        ("是否喜欢很难说", None), ("<think>是</think>否", 1),
+    ],
+)  # fmt: skip
+def test_yes_and_no_in_chinese(text: str, word: int | None) -> None:
+    found = choice_of(Reply(text), ("是", "否"))
     assert (None if found is None else int(found[0].argmax())) == word
 
 
@@ -88,6 +103,30 @@ def test_a_first_token_that_is_no_letter_leaves_the_text() -> None:
 )  # fmt: skip
 def test_orders(text: str, order: list[int], named: int) -> None:
     assert order_of(text, 3) == (order, named)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "named"),
+    [
+        ("B. A Beautiful Mind\nC. Heat\nA. Casino", [1, 2, 0], 3),
+        ("1. B. A Beautiful Mind\n2. C) Heat\n3. A: I, Robot", [1, 2, 0], 3),
+        ("**C** - Vitamin C\n**A** - Plan B\n**B** - I", [2, 0, 1], 3),
+        ("I think C is best, then B and A.", [2, 1, 0], 3),
+        ("B. A Beautiful Mind", [1, 0, 2], 1),
+        ("well, A > B ... </think>C > B > A", [2, 1, 0], 3),
+    ],
+)
+def test_orders_beside_titles_and_words(text: str, order: list[int], named: int) -> None:
+    found = order_of(text, 12 if text.startswith("I") else 3)
+    assert found is None if text == "B. A Beautiful Mind" else found is not None
+    assert found is None or (found[0][:3], found[1]) == (order, named)
+
+
+def test_thoughts_whose_beginning_is_missing_are_no_answer() -> None:
+    found = choice_of(Reply("It may be A, or B.\n</think>\n\nC"), "ABC")
+    assert found is not None
+    assert int(found[0].argmax()) == 2
+    assert json_of('{"a": "x"}</think>{"a": "y"}', {"a": str}) == {"a": "y"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .scene import NEVER, Picked
+from .scene import LEAST_LOGP, NEVER, Picked
 
 __all__ = ["Comparison", "Labels", "ListMLE", "MarginMSE", "Odds", "Pearson", "RankNet", "Softmax"]
 
@@ -121,7 +121,8 @@ class MarginMSE(Comparison):
 
     def __call__(self, scores: Tensor, picked: Picked, weights: Tensor, n_items: int) -> Tensor:
         share = weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
-        error = (scores - picked.logp / self.temperature).masked_fill(~picked.real, 0.0)
+        teacher = picked.logp.clamp_min(LEAST_LOGP)  # where it has not answered, the square of what it says is infinite
+        error = (scores - teacher / self.temperature).masked_fill(~picked.real, 0.0)
         centred = error - (share * error).sum(1, keepdim=True)  # the mean over pairs is twice the variance
         return 2 * (share * centred**2).sum(1) / (1 - (share**2).sum(1)).clamp_min(1e-6)
 

@@ -28,6 +28,10 @@ class Asked:
     def __init__(self, positions: Ints, users: npt.NDArray[np.int32], history: Sequences) -> None:
         self.positions, self.users, self.history = positions, users, history
 
+    def take(self, rows: Ints) -> Asked:
+        """Some of them."""
+        return Asked(self.positions[rows], self.users[rows], self.history.take(rows))
+
     def __len__(self) -> int:
         return len(self.positions)
 

@@ -79,6 +79,7 @@ class Purse:
             before.tokens_out,
             before.seconds,
         )
+        self._filed = before
         self._reserved = [0, 0, 0]
 
     @property
@@ -120,6 +121,24 @@ class Purse:
     def pass_time(self, seconds: float) -> None:
         """Count time."""
         self._seconds += seconds
+
+    def align(self, before: Spent, after: Spent) -> bool:
+        """Count what another process has spent on the same job; whether it has.
+
+        What it has under way is not known before it files it, and may exceed the budget by so much.
+
+        Args:
+            before: The journal's account just before this process filed something.
+            after: The same just after.
+        """
+        known = self._filed
+        self._sent, self._in = self._sent + before.sent - known.sent, self._in + before.tokens_in - known.tokens_in
+        self._out, self._seconds = (
+            self._out + before.tokens_out - known.tokens_out,
+            self._seconds + before.seconds - known.seconds,
+        )
+        self._filed = after
+        return before != known
 
     def exceeded_by(self, most: tuple[int, int]) -> str | None:
         """The first limit that one more exchange may exceed, in words; None if all is within."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -25,15 +26,17 @@ from .journal import Claim, Journal, Known, Outcome, Spent, State
 from .pace import Bucket, Pace, PaceConfig, pause
 
 __all__ = [
-    "Again", "Asked", "Backend", "Engine", "Ledger", "Patience", "Questions", "new_runner", "replies", "run_async",
+    "Again", "Asked", "Backend", "Engine", "Ledger", "Patience", "Questions", "Stopped", "new_runner", "replies",
+    "run_async",
 ]  # fmt: skip
 
+log = logging.getLogger("recdistill")
 T = TypeVar("T")
 
 _AHEAD = 128
 """Questions that are written and looked up together."""
 _HOPELESS = 20
-"""So many failures before the first answer, and the endpoint is not asked any more."""
+"""So many failures before the first answer, and the endpoint is not asked any more; later it is waited for."""
 _MORE_IF_BUSY = 20
 """Times as many exchanges for a question whose trouble is not its own."""
 _POLL_SECONDS = 0.5
@@ -67,11 +70,14 @@ class Backend(Protocol):
     place: str
     """For messages."""
 
+    def completed(self, request: Request) -> Request:
+        """A request as it is sent, with what the user adds to each; its key is that of what was there before."""
+
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once.
 
         Args:
-            request: What.
+            request: What, completed.
             mark: Equal for repetitions of the same exchange, for servers that heed it.
 
         Raises:
@@ -98,6 +104,10 @@ class Ledger(Protocol):
 
     def give_back(self, keys: Sequence[bytes]) -> None:
         """See :meth:`Journal.give_back`."""
+
+
+class Stopped(TeacherError):
+    """A ledger lets nothing more be asked; what it was given is filed."""
 
 
 class Again(Config):
@@ -158,8 +168,8 @@ class _Question(NamedTuple):
     """Tokens in and out that one exchange cannot exceed."""
 
     @classmethod
-    def of(cls, place: int, key: bytes, request: Request, attempt: int) -> _Question:
-        return cls(place, key, request, attempt, request.most_tokens)
+    def of(cls, place: int, key: bytes, request: Request, attempt: int, context: int | None) -> _Question:
+        return cls(place, key, request, attempt, request.most_tokens(context))
 
 
 @dataclass(slots=True)
@@ -172,6 +182,8 @@ class _Tally:
     under_way: int = 0
     answers: int = 0
     failures: int = 0
+    row: int = 0
+    """Questions that failed since the last answer, although others might have been answered."""
 
 
 class Engine:
@@ -202,8 +214,9 @@ class Engine:
         self._open: set[bytes] = set()
         self._tally, self._tasks = _Tally(), set[asyncio.Task[None]]()
         self._stop: Exception | None = None
+        self._stopped = asyncio.Event()
         self._wait_until = self._heard = time.monotonic()
-        self._settled = 0
+        self._settled, self._warned = 0, False
         self.watch: Callable[[], None] = lambda: None
         """Called whenever a question was settled by asking."""
 
@@ -227,7 +240,10 @@ class Engine:
             try:
                 await self._work()
             except asyncio.CancelledError:
-                self._stop = TeacherError("interrupted", hint="the same command goes on from there")
+                self._halt(TeacherError("interrupted", hint="the same command goes on from there"))
+                raise
+            except Exception as error:
+                self._halt(error)
                 raise
             finally:
                 await self._finish()
@@ -265,6 +281,16 @@ class Engine:
         if len(self._later) == waiting:
             await asyncio.sleep(_POLL_SECONDS)
 
+    def _halt(self, error: Exception) -> None:
+        """Ask nothing more; the first reason is the one that is told."""
+        self._stop = self._stop or error
+        self._stopped.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but not any longer once nothing more is asked."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+
     async def _finish(self) -> None:
         """Wait for what is under way, which is paid for already, and file it."""
         while self._tasks:
@@ -288,7 +314,7 @@ class Engine:
                 self._later.append(place)  # the same question twice: one answer for both
             else:
                 self._open.add(key)
-                written.append((place, key, request))
+                written.append((place, key, self.backend.completed(request)))
         if written:
             known = await self._in_thread(self.journal.known, [key for _, key, _ in written])
             for place, key, request in written:
@@ -297,14 +323,17 @@ class Engine:
 
     async def _sort(self, place: int, key: bytes, request: Request, known: Known | None) -> None:
         if known is None:
-            self._ready.append(_Question.of(place, key, request, 0))
+            self._ready.append(self._question(place, key, request, 0))
         elif self.again.settled(known):
             self._open.discard(key)
             self._count(known.state, new=False)
         else:
             if known.state is State.UNPARSABLE:
                 request = self._reminded(request, (await self._in_thread(self.journal.read, [key]))[key].reply)
-            self._ready.append(_Question.of(place, key, request, known.attempt + 1))
+            self._ready.append(self._question(place, key, request, known.attempt + 1))
+
+    def _question(self, place: int, key: bytes, request: Request, attempt: int) -> _Question:
+        return _Question.of(place, key, request, attempt, self.backend.capabilities.context)
 
     def _affordable(self) -> list[_Question]:
         """The next questions, as many as there are free places and as the budget allows."""
@@ -314,10 +343,15 @@ class Engine:
             if not self.purse.reserve(most):
                 idle = not (self._tally.under_way or chosen or self._tally.outcomes)
                 if idle and not self.purse.others:
-                    self._stop = self._spent_error(most)
+                    self._halt(self._spent_error(most))
                 break
             chosen.append(self._ready.popleft())
         return chosen
+
+    def _still_affordable(self, question: _Question) -> bool:
+        """Whether it is within the budget after what another process has filed meanwhile."""
+        self.purse.forget(question.most)
+        return self.purse.reserve(question.most)
 
     async def _commit(self, chosen: Sequence[_Question]) -> None:
         """File what came back, claim what goes out next, and send that."""
@@ -326,16 +360,25 @@ class Engine:
         now = time.monotonic()
         seconds, self._lap = now - self._lap, now
         self.purse.pass_time(seconds)
-        if unused:
-            await self._in_thread(self.journal.give_back, unused)
         claims = [(q.key, q.attempt) for q in chosen]
-        granted = await self._in_thread(self.journal.commit, claims, outcomes, seconds)
+        filing = asyncio.ensure_future(self._in_thread(self._write, unused, claims, outcomes, seconds))
+        try:
+            granted = await asyncio.shield(filing)
+        except BaseException:  # what is not filed is paid for: the last thing to be done is to try once more
+            await asyncio.wait([filing])
+            if not isinstance(filing.exception(), Stopped | None):
+                self._tally.outcomes[:0], self._tally.closed[:0], self._tally.unused[:0] = outcomes, closed, unused
+            raise
+        others = isinstance(self.journal, Journal) and self.purse.align(*self.journal.account)
         self._open.difference_update(closed)
         if self._settled:
             self._progress.advance(self._settled, f"{self.pace.limit} at once, {self.purse.words}")
             self._settled = 0
         for question, claim in zip(chosen, granted, strict=True):
-            if claim is Claim.YOURS:
+            if claim is Claim.YOURS and others and not self._still_affordable(question):
+                self._tally.unused.append(question.key)
+                self._ready.append(question)
+            elif claim is Claim.YOURS:
                 self._tally.under_way += 1
                 task = asyncio.create_task(self._settle(question))
                 self._tasks.add(task)
@@ -347,12 +390,19 @@ class Engine:
         if Claim.TAKEN in granted and not self._tally.under_way:
             await asyncio.sleep(_POLL_SECONDS)  # another process is asking all that is left
 
+    def _write(
+        self, unused: Sequence[bytes], claims: Sequence[tuple[bytes, int]], outcomes: Sequence[Outcome], seconds: float
+    ) -> list[Claim]:
+        if unused:
+            self.journal.give_back(unused)
+        return self.journal.commit(claims, outcomes, seconds)
+
     async def _settle(self, question: _Question) -> None:
         """Ask one question until it is settled."""
         try:
             outcome = await self._outcome(question)
         except Exception as error:  # also a defect of ours must not let a question vanish
-            self._stop = self._stop or error
+            self._halt(error)
             self._tally.unused.append(question.key)
         else:
             self._file(question, outcome)
@@ -365,19 +415,17 @@ class Engine:
         if outcome.state is State.FAILED:
             self._tally.failures += 1
             hopeless = self._tally.failures >= _HOPELESS and not (self._tally.answers or self._counts[State.ANSWERED])
-            if hopeless and self._stop is None:
-                self._stop = TeacherError(
-                    f"{self._tally.failures} questions and no answer, the last time because: {outcome.why}",
-                    where=self.backend.place,
-                )
+            if hopeless:
+                what = f"{self._tally.failures} questions and no answer, the last time because: {outcome.why}"
+                self._halt(TeacherError(what, where=self.backend.place))
         else:
-            self._tally.answers += 1
+            self._tally.answers, self._tally.row = self._tally.answers + 1, 0
         known = Known(outcome.state, outcome.attempt)
         if outcome.state is not State.FAILED and not self.again.settled(known):
             request = question.request
             if outcome.state is State.UNPARSABLE and outcome.answer is not None:
                 request = self._reminded(request, Reply.unpack(outcome.answer))
-            self._ready.append(_Question.of(question.place, question.key, request, outcome.attempt + 1))
+            self._ready.append(self._question(question.place, question.key, request, outcome.attempt + 1))
         else:
             self._tally.closed.append(question.key)
             self._count(outcome.state)
@@ -410,7 +458,7 @@ class Engine:
         most = question.most
         wait = max(self._wait_until - time.monotonic(), self._buckets[0].take(1), self._buckets[1].take(most[0] // 4))
         if wait > 0:
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
         if self._stop is not None:
             self.purse.forget(most)
             raise self._stop
@@ -423,6 +471,9 @@ class Engine:
             self.purse.forget(most)
             raise
         self.purse.settle(most, reply.tokens_in, reply.tokens_out)
+        if not (reply.counted or self._warned):
+            self._warned = True
+            log.warning("%s does not count tokens: rather too many are counted than too few", self.backend.place)
         self._heard = time.monotonic()
         self.pace.done()
         return reply
@@ -437,18 +488,23 @@ class Engine:
         busy, slow = (True, False) if isinstance(error, Unreachable) else (error.busy, error.slow)
         if isinstance(error, Failure) and not (busy or error.again):
             return False
+        busy = busy or self._tally.row >= _HOPELESS  # so many in a row: no question in particular is to blame
         if tries >= self.patience.tries * (_MORE_IF_BUSY if busy else 1):
+            self._tally.row += 1
             return False
         if busy or slow:
             self.pace.overloaded()
         if busy:
-            if time.monotonic() + seconds - self._heard > self.patience.seconds:
+            silent = time.monotonic() - self._heard
+            if silent + seconds > self.patience.seconds:
                 hint = f"{self._tally.answers:,} new answers are kept; the same command goes on from there"
-                what = f"no answer for {time.monotonic() - self._heard:.0f} seconds ({error.why})"
-                raise TeacherError(what, where=self.backend.place, hint=hint) from None
+                what = f"no answer for {silent:.0f} seconds"
+                if error.wait is not None and error.wait > self.patience.seconds:
+                    what = f"asks to wait for {error.wait:.0f} seconds, longer than patience.seconds"
+                raise TeacherError(f"{what} ({error.why})", where=self.backend.place, hint=hint) from None
             if error.wait is not None:  # the server speaks to all
                 self._wait_until = max(self._wait_until, time.monotonic() + seconds)
-        await asyncio.sleep(seconds)
+        await self._sleep(seconds)
         return True
 
     def _reminded(self, request: Request, reply: Reply | None) -> Request:

@@ -14,8 +14,7 @@ from ...data.dataset import Split
 from ...knowledge import Knowledge
 from .engine import Asked, run_async
 from .exchange import Capabilities, Request
-from .journal import State
-from .tasks.base import Job
+from .journal import Spent, State
 from .teacher import LLM, Sitting
 
 __all__ = ["Estimate", "Range", "estimate"]
@@ -55,6 +54,8 @@ class Estimate:
         empty: Those with nothing to ask about.
         settled: Those that are in the journal already.
         left: Those that would be asked.
+        requests: Exchanges that these will take; more, as what cannot be read is asked again.
+        spent: What the job has cost already, which its budget counts too.
         tokens_in: Tokens that will be read.
         tokens_out: Tokens that will be written.
         money: In the currency of the prices; None if nothing has a price.
@@ -68,6 +69,8 @@ class Estimate:
     empty: int
     settled: int
     left: int
+    requests: int
+    spent: Spent
     tokens_in: Range
     tokens_out: Range
     money: Range | None
@@ -117,7 +120,7 @@ async def _estimate(
 class _Looked:
     """Questions as they are written, those of a large job sampled.
 
-    ``scale`` is how many questions of the job one of these stands for.
+    ``scale`` is how many questions of the job one of these stands for, ``attempts`` how often one is asked on average.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -126,6 +129,7 @@ class _Looked:
     empty: npt.NDArray[np.bool_]
     open: npt.NDArray[np.bool_]
     scale: float
+    attempts: float
 
     @staticmethod
     def at(sitting: Sitting, seed: int) -> _Looked:
@@ -142,12 +146,13 @@ class _Looked:
         # equal questions are asked once
         first = np.zeros(len(keys), dtype=np.bool_)
         first[np.unique(np.array([key.ljust(16) for key in keys], dtype="S16"), return_index=True)[1]] = True
-        answered = [key for key in keys if key in known and known[key].state is State.ANSWERED][:_KNOWN]
-        cost = journal.tokens(answered)
+        asked = [key for key, done in zip(keys, settled, strict=True) if done and known[key].state is not State.FAILED]
+        cost = journal.tokens(asked[:_KNOWN])
+        attempts = [known[key].attempt + 1 for key in asked]
         tokens = np.array([cost.get(key, (np.nan, np.nan)) for key in keys], dtype=np.float64).reshape(-1, 2)
         return _Looked(
             chosen, np.array([_size(request) for request in requests]), tokens, empty, ~settled & ~empty & first,
-            total / max(len(chosen), 1),
+            total / max(len(chosen), 1), sum(attempts) / len(attempts) if attempts else 1.0,
         )  # fmt: skip
 
 
@@ -187,18 +192,19 @@ def _conclude(llm: LLM, sitting: Sitting, looked: _Looked, timed: _Timed | None,
         totals = np.array([_totals(looked.bytes[rows], looked.tokens[rows], left) for rows in draws]) * looked.scale
         values, resampled = totals[0], totals[1:]
     else:
-        most = np.array([_most_out(sitting.job, int(number)) for number in looked.numbers[looked.open][:500]])
+        most = np.array([_most_out(sitting, int(number)) for number in looked.numbers[looked.open][:500]])
         out = (most.mean() if len(most) else 0.0) * len(left) / 2
         values = np.array([left.sum() / _BYTES_PER_TOKEN, out]) * looked.scale
         resampled = np.stack([values / 2, values * 2])
     n_left = float(looked.open.sum()) * looked.scale
-    prices = llm.prices
-    money = prices.of(n_left, values[0], values[1])
-    spread = np.array([prices.of(n_left, read, written) for read, written in resampled])
+    prices, sent = llm.prices, n_left * looked.attempts
+    money = prices.of(sent, values[0], values[1])
+    spread = np.array([prices.of(sent, read, written) for read, written in resampled])
     total = len(sitting.job)
     empty = round(float(looked.empty.sum()) * looked.scale)
     return Estimate(
         questions=total, empty=empty, settled=max(total - empty - round(n_left), 0), left=round(n_left),
+        requests=round(sent), spent=sitting.journal.spent(),
         tokens_in=Range.of(values[0], resampled[:, 0]), tokens_out=Range.of(values[1], resampled[:, 1]),
         money=Range.of(money, spread) if money or prices.of(1, 1, 1) else None,
         seconds=None if timed is None else _seconds(timed, n_left, left, looked),
@@ -235,6 +241,6 @@ def _size(request: Request | None) -> float:
     return 0.0 if request is None else float(len(request.encoded))
 
 
-def _most_out(job: Job, number: int) -> int:
-    request = job.request(number)
-    return 0 if request is None else request.most_tokens[1]
+def _most_out(sitting: Sitting, number: int) -> int:
+    request = sitting.job.request(number)
+    return 0 if request is None else sitting.teacher.backend.completed(request).most_tokens()[1]

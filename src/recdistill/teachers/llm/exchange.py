@@ -15,6 +15,10 @@ __all__ = ["KEY_BYTES", "Capabilities", "Failure", "Hopeless", "Refusal", "Reply
 
 KEY_BYTES = 16
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_LONG = 8192
+"""Tokens of an answer that nothing limits."""
+_BYTES_PER_TOKEN = 2
+"""English has about four, Chinese about three."""
 Route = Literal["chat", "embeddings", "rerank"]
 """Ends of the protocol."""
 Top = list[tuple[str, float]]
@@ -50,10 +54,28 @@ class Request:
         head = f"{model}\n{self.prompt}\n{self.route}\n".encode()
         return hashlib.blake2b(head + self.encoded, digest_size=KEY_BYTES).digest()
 
-    @property
-    def most_tokens(self) -> tuple[int, int]:
-        """Tokens in and out that this cannot exceed: a token is a byte of the text at least."""
-        return len(self.encoded), int(self.body.get("max_tokens") or self.body.get("max_completion_tokens") or 0)
+    def most_tokens(self, context: int | None = None) -> tuple[int, int]:
+        """Tokens in and out that this cannot exceed: a token is a byte of the text at least.
+
+        Args:
+            context: Tokens that question and answer may have together, which bounds an answer without a limit of its
+                own; 8,192 if that is not known either.
+        """
+        named = [self.body.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        limits = [int(limit) for limit in named if isinstance(limit, int | float)]
+        if not limits:
+            limits = [(context or _LONG) if self.route == "chat" else 0]
+        several = self.body.get("n")
+        return len(self.encoded), max(limits) * (several if isinstance(several, int) and several > 1 else 1)
+
+    def charged(self, said: str = "") -> tuple[int, int]:
+        """Tokens in and out that are counted where the server counts none: rather too many than too few.
+
+        Args:
+            said: The answer.
+        """
+        limit = self.most_tokens()[1] if {"max_tokens", "max_completion_tokens"} & self.body.keys() else 0
+        return -(-len(self.encoded) // _BYTES_PER_TOKEN), max(limit, -(-len(said.encode()) // _BYTES_PER_TOKEN))
 
     def reminded(self, said: str, reminder: str) -> Request:
         """The same question once more, with the answer that could not be read and how it should have looked."""
@@ -72,6 +94,7 @@ class Reply:
         numbers: An embedding, or relevances in the order of the documents; float32 ``[any]``.
         tokens_in: Tokens read, as the server counts.
         tokens_out: Tokens written.
+        counted: Whether the server counted them; if not, they are rather too many than too few.
     """
 
     text: str = ""
@@ -80,6 +103,7 @@ class Reply:
     numbers: npt.NDArray[np.float32] | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    counted: bool = True
 
     def pack(self) -> bytes:
         """All but the counts as JSON: what the journal keeps."""

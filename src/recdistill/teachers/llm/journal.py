@@ -159,12 +159,15 @@ class Journal:
         self._owner = secrets.token_hex(8)
         self._synced = 0.0
         self._shards = Shards(folder_of(self.path))
+        self.account = Spent(), Spent()
+        """What the job had cost before the last commit and after it; another process may have added to the former."""
         with self._one_line():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._live = _Lives(self.path, self._owner)
             self._db = sqlite3.connect(self.path, _PATIENCE, isolation_level=None, check_same_thread=False)
             try:
-                self._open()
+                with self._live.one_at_a_time():
+                    self._open()
             except BaseException:
                 self._db.close()
                 self._live.end()
@@ -223,7 +226,9 @@ class Journal:
             try:
                 self._settle(outcomes)
                 found, lost = self._claim(claims)
+                before = self._spent()
                 self._account(outcomes, seconds, lost)
+                self.account = before, self._spent()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -243,10 +248,7 @@ class Journal:
     def spent(self) -> Spent:
         """What the job has cost so far, earlier runs included."""
         with self._one_line():
-            row = self._db.execute(
-                "SELECT sent, tokens_in, tokens_out, seconds, lost FROM spent WHERE job = ?", (self.job,)
-            ).fetchone()
-        return Spent(*row) if row else Spent()
+            return self._spent()
 
     def spent_by_job(self) -> dict[str, Spent]:
         """What each job has cost."""
@@ -333,6 +335,11 @@ class Journal:
         """Where in the shards those are that the file has not; the file was looked at first, so that none slips by."""
         left = [key for key in keys if key not in found]
         return self._shards.find(left) if left and self.shards() else {}
+
+    def _spent(self) -> Spent:
+        sql = "SELECT sent, tokens_in, tokens_out, seconds, lost FROM spent WHERE job = ?"
+        row = self._db.execute(sql, (self.job,)).fetchone()
+        return Spent(*row) if row else Spent()
 
     def _open(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -467,6 +474,8 @@ class _Lives:
             file = self._locked(owner)
             if file is not None and _same(file, self.folder / owner):
                 self._file = file
+            elif file is not None:
+                file.close()
 
     def lives(self, owner: str) -> bool:
         """Whether that process lives; what a dead one left is removed."""
@@ -478,6 +487,16 @@ class _Lives:
         (self.folder / owner).unlink(missing_ok=True)
         file.close()
         return False
+
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Keep other processes from the same until it is done: two must not make the tables at once."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def end(self) -> None:
         """Let the own lock go."""

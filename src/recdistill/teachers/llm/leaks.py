@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from ...data.dataset import Split
@@ -17,14 +20,16 @@ _ENOUGH = 50
 """Labels from which on a share of all is no chance."""
 
 
-def check_labels(generator: Candidates, split: Split, asked: Asked, candidates: Items, history: int, seed: int) -> None:
+def check_labels(
+    prepare: Callable[[Split], Candidates], split: Split, asked: Asked, candidates: Items, history: int, seed: int
+) -> None:
     """Draw candidates and histories again from a log in which what follows each context is something else.
 
     A sample of contexts is made anew from training rows whose events from the position on are replaced by random other
-    items; histories and candidates must be the same.
+    items; the generator is prepared anew from them, and histories and candidates must be the same.
 
     Args:
-        generator: Drew the candidates.
+        prepare: Prepares what drew the candidates, from a log.
         split: The data.
         asked: The contexts.
         candidates: int32 ``[contexts, n]``.
@@ -43,6 +48,7 @@ def check_labels(generator: Candidates, split: Split, asked: Asked, candidates: 
     changed = with_other_labels(split.train, positions, split.n_items, rng)
     again = asked_at(changed, positions, history)
     same = all(np.array_equal(asked.history[a], again.history[b]) for b, a in enumerate(chosen.tolist()))
+    generator = prepare(replace(split, train=changed))
     redrawn = draw(generator, changed, positions, seed, candidates.shape[1])
     if not same or not np.array_equal(redrawn, candidates[chosen]):
         raise TeacherError(

@@ -30,12 +30,23 @@ _WRAPPING = " \t\r\n()[]{}<>*_`\"'“”‘’「」【】:：.。,，;；-–�
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _ALONE = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'’])")
 _RUN = re.compile(r"(?<![A-Za-z])[A-Z](?:[\s\])*]*(?:[>,;、|=]|->|→|\n)[\s\[(*\d.]*[A-Z](?![A-Za-z]))+")
+_LEADING = re.compile(r"[\s\d.、)\]\[(*#>-]*([A-Z])(?=\s*(?:[.:,;)\]、*>=|-]|$))")
+_CLAUSE = re.compile(r"[.!?;:,\n。！？；：，]")
+_NEGATION = re.compile(r"不|没|非|未|无|\b(?:not|cannot|never|nor|neither)\b|n['’]t\b")
+_SPELLINGS = {"是": ("是的", "是", "会选", "会"), "否": ("不是", "不会选", "不会", "否", "不")}
+"""How an answer of one word is said in Chinese, where a word and its negation share signs; longer ones first."""
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 
 def plain(text: str) -> str:
     """A text without thoughts, in compatibility form (full-width letters become plain ones), without outer space."""
-    return unicodedata.normalize("NFKC", _THOUGHT.sub("", text)).strip()
+    return unicodedata.normalize("NFKC", _spoken(text)).strip()
+
+
+def _spoken(text: str) -> str:
+    """Without thoughts, also those whose beginning the server has taken away."""
+    text = _THOUGHT.sub("", text)
+    return re.split(r"</think(?:ing)?>", text)[-1]
 
 
 def choice_of(reply: Reply, options: Sequence[str]) -> Choice | None:
@@ -78,7 +89,12 @@ def order_of(text: str, n: int) -> tuple[list[int], int] | None:
     """
     text = plain(text)
     runs = _RUN.findall(text)
-    letters = _ALONE.findall(max(runs, key=len) if runs else text)
+    leading = [found[1] for line in text.splitlines() if (found := _LEADING.match(line))]
+    letters = _ALONE.findall(max(runs, key=len)) if runs else []
+    if len(leading) > max(len(letters), 1):
+        letters = leading  # titles stand beside the letters, and may begin or end with one
+    elif not letters:
+        letters = _letters_that_are_no_words(text)
     named = list(dict.fromkeys(LETTERS.index(letter) for letter in letters if LETTERS.index(letter) < n))
     if not named or (len(named) == 1 < n and not runs and not _bare(text)):
         return None
@@ -95,7 +111,7 @@ def json_of(text: str, wanted: Mapping[str, type | tuple[type, ...]]) -> dict[st
     Returns:
         None if there is no whole object, a key is missing or of another type, or all values are empty.
     """
-    text = _THOUGHT.sub("", text)
+    text = _spoken(text)
     start = text.find("{")
     if start < 0:
         return None
@@ -141,12 +157,28 @@ def _named(text: str, options: Sequence[str]) -> int | None:
         start = re.match(rf"[{re.escape(_WRAPPING)}]*([A-Z])(?:[{re.escape(_WRAPPING[4:])}\n]|\s*$)", text)
         found = [start[1]] if start else _letters_that_are_no_words(text)
     else:
-        lower = text.casefold()
-        found = [o for o in options if re.search(rf"(?<![a-z]){re.escape(o.casefold())}(?![a-z])", lower)]
-        if len(found) > 1:
-            found = [option for option in found if lower.startswith(option.casefold())]
+        found = _words(text.casefold(), options)
     different = list(dict.fromkeys(found))
     return list(options).index(different[0]) if len(different) == 1 and different[0] in options else None
+
+
+def _words(text: str, options: Sequence[str]) -> list[str]:
+    """The option that a text begins with, or all that it names without denying them."""
+    named: list[str] = []
+    spelled = {word: option for option in options for word in _SPELLINGS.get(option, (option.casefold(),))}
+    longest = "|".join(re.escape(word) for word in sorted(spelled, key=len, reverse=True))
+    for match in re.finditer(rf"(?<![a-z])(?:{longest})(?![a-z])", text):
+        before, after = text[: match.start()], text[match.end() :]
+        if _CJK.match(match[0]) and _CJK.match(after) and not match[0].endswith("选"):
+            continue  # part of another word, or the copula
+        if after.startswith(":"):
+            continue  # what is said follows
+        if _NEGATION.search(_CLAUSE.split(before)[-1]):
+            continue
+        if not before.strip(_WRAPPING):
+            return [spelled[match[0]]]
+        named.append(spelled[match[0]])
+    return named
 
 
 def _letters_that_are_no_words(text: str) -> list[str]:
@@ -154,7 +186,7 @@ def _letters_that_are_no_words(text: str) -> list[str]:
     return [
         match[1]
         for match in _ALONE.finditer(text)
-        if not (match[1] in "AI" and re.match(r" [a-z]", text[match.end() : match.end() + 2]))
+        if not (match[1] in "AI" and re.match(r" [A-Z]?[a-z]", text[match.end() : match.end() + 3]))
     ]
 
 

@@ -79,6 +79,9 @@ class LLM(TeacherConfig):
         if not isinstance(self.task, Listwise):
             hint = "use the task listwise, or remove select"
             raise ConfigError(f"contexts of {self.task.name} are not chosen in rounds", key=("select",), hint=hint)
+        if self.select.on_policy and self.task.at != "ends":
+            what = "the student has learned from the events before which it would be asked for candidates"
+            raise ConfigError(what, key=("select", "on_policy"), hint="use at: ends, or remove on_policy")
         by_money = self.select.per == "money" and self.select.stop_below is not None
         if by_money and not self.prices.of(1, 1, 1):
             raise ConfigError("nothing has a price", key=("select", "per"), hint="say what tokens cost under prices")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar, Self
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from ....config import Config
 from ....errors import TeacherError
 from ..engine import Backend, Patience
-from ..exchange import Capabilities
+from ..exchange import Capabilities, Request
 from ..pace import PaceConfig
 
 __all__ = ["BackendConfig"]
@@ -26,6 +27,18 @@ class BackendConfig(Config):
     )
     pace: PaceConfig = PaceConfig()
     patience: Patience = Patience()
+
+    def completed(self, request: Request) -> Request:
+        """The request with the parameters that the user adds or takes out."""
+        if not self.parameters:
+            return request
+        body = request.body | self.parameters
+        kept = {name: value for name, value in body.items() if value is not None}
+        return Request(request.route, kept, request.prompt)
+
+    def identified(self, model: str) -> str:
+        """What the answers of a model are filed under: the user's parameters decide them too."""
+        return f"{model} {json.dumps(self.parameters, sort_keys=True)}" if self.parameters else model
 
     async def open(self) -> Backend:
         """Load or reach the model and find out what it can do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from typing import Any, ClassVar
@@ -77,7 +78,8 @@ class Endpoint(BackendConfig):
     async def open(self) -> Backend:
         opened = self._reach()
         try:
-            opened.meet(await probe(opened, self.model))
+            found = await probe(opened, self.model)
+            opened.meet(dataclasses.replace(found, identity=self.identified(found.identity)))
         except BaseException:
             await opened.close()
             raise
@@ -118,17 +120,13 @@ class OpenEndpoint:
 
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
-        request = self.completed(request)
         body = self._model_and + request.encoded[1:]
         headers = {**self._headers, "Idempotency-Key": mark}
         return read_reply(request, await self.exchange("POST", _PATHS[request.route], body, headers))
 
     def completed(self, request: Request) -> Request:
-        """The request with the parameters that the user adds or takes out."""
-        if not self.config.parameters:
-            return request
-        body = request.body | self.config.parameters
-        return Request(request.route, {name: value for name, value in body.items() if value is not None})
+        """See :class:`~recdistill.teachers.llm.engine.Backend`."""
+        return self.config.completed(request)
 
     async def exchange(self, method: str, path: str, body: bytes | None = None, headers: Any = None) -> bytes:
         """Send, and read the body of a response of status 200.

@@ -65,7 +65,7 @@ class GGUF(BackendConfig):
             await opened.close()
             raise
         # the server's name for it is a path; answers are filed under what was loaded
-        identity = f"{weights.identity} context={self.context}"
+        identity = self.identified(f"{weights.identity} context={self.context}")
         opened.meet(dataclasses.replace(found, model=weights.gguf, identity=identity, context=self.context))
         return opened
 

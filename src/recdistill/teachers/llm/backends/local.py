@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +17,7 @@ from ....errors import TeacherError
 from ....pretrained import locate
 from ....pretrained.loading import choose_device, load_pretrained
 from ..engine import Backend
-from ..exchange import Capabilities, Failure, Reply, Request, Top
+from ..exchange import Capabilities, Failure, Hopeless, Reply, Request, Top
 from ..pace import PaceConfig
 from .base import BackendConfig
 
@@ -25,6 +26,8 @@ __all__ = ["LocalModel", "Transformers"]
 _TOP = 50
 """Log-probabilities that are given at most."""
 _PLACES = 3
+_LONG = 512
+"""Tokens of an answer that nothing limits."""
 
 
 class Transformers(BackendConfig):
@@ -58,20 +61,36 @@ class Transformers(BackendConfig):
 
 @dataclass(slots=True)
 class _Waiting:
-    request: Request
     ids: list[int]
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Reply]
+    most: int
+    """Tokens that may be written."""
+    sampled: float
+    """Temperature; 0 for the likeliest token."""
+    top: int
+    """Log-probabilities that are wanted."""
+
+    @classmethod
+    def of(cls, body: dict[str, Any], ids: list[int]) -> _Waiting:
+        """A question by the parameters that it comes with.
+
+        Raises:
+            Hopeless: One of them is no number.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            most = int(body.get("max_tokens") or body.get("max_completion_tokens") or _LONG)
+            top = int(body.get("top_logprobs") or 0) if body.get("logprobs") else 0
+            return cls(ids, loop, loop.create_future(), most, float(body.get("temperature") or 0.0), top)
+        except (TypeError, ValueError) as error:
+            hint = "correct max_tokens, temperature or top_logprobs under parameters"
+            raise Hopeless(f"a parameter is no number ({error})", hint) from None
 
     @property
     def alone(self) -> bool:
         """Whether one pass is enough."""
-        return int(self.request.body.get("max_tokens", 1)) == 1
-
-    @property
-    def sampled(self) -> float:
-        """Temperature; 0 for the likeliest token."""
-        return float(self.request.body.get("temperature") or 0.0)
+        return self.most == 1
 
 
 class LocalModel:
@@ -97,27 +116,29 @@ class LocalModel:
         places = getattr(model.config.get_text_config(), "max_position_embeddings", None) or config.context
         self.context = min(config.context, int(places))
         identity = f"{weights.identity} {model.dtype} {self.device.type} context={self.context}"
-        self.capabilities = Capabilities(config.model, identity, _TOP, False, self.context)
+        self.capabilities = Capabilities(config.model, config.identified(identity), _TOP, False, self.context)
+        self._budget = config.batch_tokens or (2048 if self.device.type == "cpu" else 65_536)
         self._pool: list[_Waiting] = []
         self._news = threading.Condition()
         self._open = True
         self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
         self._thread.start()
 
+    def completed(self, request: Request) -> Request:
+        """See :class:`~recdistill.teachers.llm.engine.Backend`."""
+        return self.config.completed(request)
+
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
         if request.route != "chat":
             raise Failure(f"this backend does no {request.route}", again=False)
-        body = request.body | self.config.parameters
-        request = Request("chat", {name: value for name, value in body.items() if value is not None})
-        loop = asyncio.get_running_loop()
         ids = self.tokenizer.apply_chat_template(
             request.body["messages"], add_generation_prompt=True, return_dict=False, tokenize=True
         )
-        room = self.context - int(request.body.get("max_tokens", 1))
+        waiting = _Waiting.of(request.body, ids)
+        room = self.context - waiting.most
         if len(ids) > room:
             raise Failure(f"the question has {len(ids)} tokens, there is room for {room}", again=False)
-        waiting = _Waiting(request, ids, loop, loop.create_future())
         with self._news:
             self._pool.append(waiting)
             self._news.notify()
@@ -141,23 +162,32 @@ class LocalModel:
                 if not self._open:
                     return
                 batch = self._next_batch()
-            try:
-                replies: list[Reply | Failure] = list(self._answer(batch))
-            except (RuntimeError, ValueError, IndexError) as error:  # out of memory among them
-                why = f"the model failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-                replies = [Failure(why) for _ in batch]
+            replies = self._answers(batch)
             for waiting, reply in zip(batch, replies, strict=True):
                 with suppress(RuntimeError):  # who asked has gone, and their loop with them
                     waiting.loop.call_soon_threadsafe(_deliver, waiting.answer, reply)
 
+    def _answers(self, batch: list[_Waiting]) -> Sequence[Reply | Failure]:
+        """Whatever happens, something for each: one that hears nothing would wait for ever."""
+        try:
+            return self._answer(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                return [_failure(error)]
+            self._budget = max(1, self._budget // 2)
+        except Exception as error:
+            return [_failure(error) for _ in batch]
+        torch.cuda.empty_cache()  # only now: until here the error held what was computed
+        middle = len(batch) // 2
+        return [*self._answers(batch[:middle]), *self._answers(batch[middle:])]
+
     def _next_batch(self) -> list[_Waiting]:
         """The longest that waits and others of its length and kind, within the budget of tokens."""
-        budget = self.config.batch_tokens or (2048 if self.device.type == "cpu" else 65_536)
         self._pool.sort(key=lambda waiting: len(waiting.ids), reverse=True)
         first = self._pool[0]
-        longest = len(first.ids) + (0 if first.alone else int(first.request.body["max_tokens"]))
+        longest = len(first.ids) + (0 if first.alone else first.most)
         alike = [w for w in self._pool if (w.alone, w.sampled) == (first.alone, first.sampled)]
-        batch = alike[: max(1, budget // longest)]
+        batch = alike[: max(1, self._budget // longest)]
         chosen = set(map(id, batch))
         self._pool = [waiting for waiting in self._pool if id(waiting) not in chosen]
         return batch
@@ -168,33 +198,49 @@ class LocalModel:
         if batch[0].alone and not batch[0].sampled:
             logits = self.model(**padded, logits_to_keep=1).logits[:, -1]
             return [self._reply(w, [int(row.argmax())], [row]) for w, row in zip(batch, logits.float(), strict=True)]
-        longest = max(int(w.request.body["max_tokens"]) for w in batch)
+        longest = max(w.most for w in batch)
         how = {"do_sample": True, "temperature": batch[0].sampled} if batch[0].sampled else {"do_sample": False}
-        out = self.model.generate(
-            **padded, max_new_tokens=longest, output_logits=True, return_dict_in_generate=True,
-            pad_token_id=self.tokenizer.pad_token_id, **how,
-        )  # fmt: skip
-        written = out.sequences[:, padded["input_ids"].shape[1] :].tolist()
-        first = [step.float() for step in out.logits[:_PLACES]]
+        with self._first_logits(any(w.top for w in batch)) as first:
+            out = self.model.generate(**padded, max_new_tokens=longest, pad_token_id=self.tokenizer.pad_token_id, **how)
+        written = out[:, padded["input_ids"].shape[1] :].tolist()
         return [
             self._reply(waiting, ids, [step[row] for step in first])
             for row, (waiting, ids) in enumerate(zip(batch, written, strict=True))
         ]
 
+    @contextmanager
+    def _first_logits(self, wanted: bool) -> Iterator[list[Tensor]]:
+        """Logits of the first tokens that are written; those of all would fill the memory of a GPU."""
+        kept: list[Tensor] = []
+
+        def keep(_: Any, __: Any, out: Any) -> None:
+            if len(kept) < _PLACES:
+                kept.append(out.logits[:, -1].float())
+
+        hook = self.model.register_forward_hook(keep) if wanted else None
+        try:
+            yield kept
+        finally:
+            if hook is not None:
+                hook.remove()
+
     def _reply(self, waiting: _Waiting, ids: list[int], logits: list[Tensor]) -> Reply:
-        body = waiting.request.body
         ends = self.model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
-        most = int(body.get("max_tokens", 1))
+        most = waiting.most
         end = next((place for place, token in enumerate(ids[:most]) if token in ends), None)
         kept = ids[: most if end is None else end]
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        top = [self._top(row, int(body["top_logprobs"])) for row in logits] if body.get("logprobs") else []
+        top = [self._top(row, waiting.top) for row in logits] if waiting.top else []
         return Reply(text, top, end is None, None, len(waiting.ids), len(kept) + (end is not None))
 
     def _top(self, logits: Tensor, n: int) -> Top:
         values, tokens = torch.log_softmax(logits, dim=-1).topk(min(n, _TOP, len(logits)))
         return [(self.tokenizer.decode([t]), v) for t, v in zip(tokens.tolist(), values.tolist(), strict=True)]
+
+
+def _failure(error: Exception) -> Failure:
+    return Failure(f"the model failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
 
 
 def _deliver(answer: asyncio.Future[Reply], reply: Reply | Failure) -> None:

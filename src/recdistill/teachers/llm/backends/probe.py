@@ -97,7 +97,7 @@ async def _ask(endpoint: OpenEndpoint, request: Request) -> Reply | None:
         TeacherError: The key or the model's name is wrong.
     """
     try:
-        return await _patient(endpoint, lambda: endpoint.ask(request, "probe"))
+        return await _patient(endpoint, lambda: endpoint.ask(endpoint.completed(request), "probe"))
     except Refusal:
         return Reply()
     except Hopeless as error:

@@ -34,9 +34,11 @@ def read_reply(request: Request, data: bytes) -> Reply:
     try:
         usage = _object(body.get("usage")) if isinstance(body, dict) else {}
         if request.route == "chat":
-            return _chat(_object(body), usage)
+            return _chat(request, _object(body), usage)
         numbers = _numbers(request, _object(body))
-        return Reply(numbers=numbers, tokens_in=_count(usage.get("prompt_tokens", usage.get("total_tokens"))))
+        read = usage.get("prompt_tokens", usage.get("total_tokens"))
+        counted = read is not None
+        return Reply(numbers=numbers, tokens_in=_count(read) if counted else request.charged()[0], counted=counted)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise Failure(f"the reply has another form ({type(error).__name__}: {error}): {_shown(data)}") from None
 
@@ -90,16 +92,21 @@ def seconds_to_wait(headers: Any, now: float) -> float | None:
     return None
 
 
-def _chat(body: dict[str, Any], usage: dict[str, Any]) -> Reply:
-    tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+def _chat(request: Request, body: dict[str, Any], usage: dict[str, Any]) -> Reply:
     choice = body["choices"][0]
     message = choice.get("message") or {}
-    if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
-        raise Refusal(str(message.get("refusal") or "taken away by a filter")[:_SHOWN], None, *tokens)
     text = message.get("content")
     if isinstance(text, list):  # in parts
         text = "".join(str(part.get("text", "")) for part in text)
-    return Reply(str(text or ""), _top(choice.get("logprobs")), choice.get("finish_reason") == "length", None, *tokens)
+    text = str(text or "")
+    counted = "prompt_tokens" in usage
+    tokens = (
+        (_count(usage["prompt_tokens"]), _count(usage.get("completion_tokens"))) if counted else request.charged(text)
+    )
+    if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
+        raise Refusal(str(message.get("refusal") or "taken away by a filter")[:_SHOWN], None, *tokens)
+    cut = choice.get("finish_reason") == "length"
+    return Reply(text, _top(choice.get("logprobs")), cut, None, *tokens, counted)
 
 
 def _top(logprobs: Any) -> list[Top]:

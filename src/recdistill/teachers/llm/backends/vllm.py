@@ -74,7 +74,7 @@ class VLLM(BackendConfig):
         except BaseException:
             await opened.close()
             raise
-        identity = f"vllm {self.model} {self.revision} {self.dtype} context={self.context}"
+        identity = self.identified(f"vllm {self.model} {self.revision} {self.dtype} context={self.context}")
         opened.meet(dataclasses.replace(found, identity=identity))
         return opened
 

@@ -13,6 +13,7 @@ from ....config import Config
 from ....data.dataset import Contexts, Split
 from ....data.sequences import Sequences
 from ....knowledge import Knowledge
+from ...out_of_fold import without_users
 
 __all__ = ["Candidates", "CandidatesConfig", "Ints", "Items", "first_unseen", "generator"]
 
@@ -37,6 +38,21 @@ class CandidatesConfig(Config):
             ConfigError: There are no such items or models.
         """
         raise TypeError(f"{type(self).__name__} generates no candidates")  # every subclass overrides this
+
+    def prepare_without(self, split: Split, left_out: npt.NDArray[np.bool_], knowledge: Knowledge) -> Candidates:
+        """The same fitted without some users, for questions about events of theirs; after :meth:`prepare`.
+
+        What was fitted to an event has it among its candidates far more often than anything could that has not seen it.
+
+        Args:
+            split: The data.
+            left_out: bool ``[n_users]``.
+            knowledge: Of the teachers that it uses.
+
+        Raises:
+            ConfigError: It was fitted before, to all users.
+        """
+        return self.prepare(without_users(split, left_out), knowledge)
 
 
 class Candidates(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from ....data.dataset import Contexts, Split
@@ -40,8 +41,13 @@ class MixedCandidates(CandidatesConfig):
         return tuple(name for part in self.parts for name in part.uses())
 
     def prepare(self, split: Split, knowledge: Knowledge) -> Candidates:
-        filler = CANDIDATES["random"].load()(n=2 * self.n)  # enough, whatever of it was given before
-        return _Mixed([part.prepare(split, knowledge) for part in (*self.parts, filler)], self.n)
+        return _Mixed([part.prepare(split, knowledge) for part in self._filled()], self.n)
+
+    def prepare_without(self, split: Split, left_out: npt.NDArray[np.bool_], knowledge: Knowledge) -> Candidates:
+        return _Mixed([part.prepare_without(split, left_out, knowledge) for part in self._filled()], self.n)
+
+    def _filled(self) -> list[CandidatesConfig]:
+        return [*self.parts, CANDIDATES["random"].load()(n=2 * self.n)]  # enough, whatever of it was given before
 
 
 class _Mixed(Candidates):

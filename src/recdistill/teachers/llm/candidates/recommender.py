@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from ....config import Config
@@ -58,6 +59,13 @@ class RecommenderCandidates(CandidatesConfig):
             return Ranked(model, self.n)
         config = self.model or MODELS["item-knn"].load()()
         return Ranked(config.build(split, knowledge), self.n)
+
+    def prepare_without(self, split: Split, left_out: npt.NDArray[np.bool_], knowledge: Knowledge) -> Candidates:
+        if self.path is not None:
+            what = "was fitted to the events that are asked about, and has their labels among its first items"
+            hint = "use at: ends, or candidates: {type: recommender} with a model in place of the path"
+            raise ConfigError(what, where=self.path, hint=hint)
+        return super().prepare_without(split, left_out, knowledge)
 
 
 class Ranked(Candidates):

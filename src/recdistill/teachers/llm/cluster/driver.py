@@ -57,6 +57,10 @@ class Met:
     def __init__(self, capabilities: Capabilities, place: str) -> None:
         self.capabilities, self.place = capabilities, place
 
+    def completed(self, request: Any) -> Any:
+        """Nothing is asked from here."""
+        raise TypeError("this model is asked by workers")
+
     async def ask(self, request: Any, mark: str) -> Any:
         """Nothing is asked from here."""
         raise TypeError("this model is asked by workers")
@@ -200,8 +204,7 @@ class _Asking:
             standing = ray.get(keeper.standing.remote())
             shown = self._show(standing, shown, total, progress)
             left = self._open(places)
-            if len(left):
-                self._see_whether_stopped(ray.get(keeper.stopped.remote()), standing, len(left))
+            self._see_whether_stopped(ray.get(keeper.stopped.remote()), standing, len(left))
             fruitless = fruitless + 1 if len(left) == len(places) else 0
             if fruitless == _FRUITLESS:
                 hint = "see the logs of Ray in /tmp/ray, then run the same command again"

@@ -80,6 +80,7 @@ class Keeper:
         self._purse.pass_time(seconds)
         self._settled += len(outcomes)
         found = self._journal.commit([] if self._stop else claims, outcomes, seconds)
+        self._purse.align(*self._journal.account)
         return None if self._stop else found
 
     def give_back(self, keys: Sequence[bytes]) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ....errors import RecdistillError, TeacherError
+from ....errors import RecdistillError
 from ....registry import need
 from ..backends.base import BackendConfig
 from ..budget import Budget, BudgetSpent, Prices, Purse
-from ..engine import Again, Engine, Questions, new_runner
+from ..engine import Again, Engine, Questions, Stopped, new_runner
 from ..exchange import Capabilities
 from ..journal import Claim, Known, Outcome, Spent
 
@@ -103,7 +103,7 @@ class Asker(Asking):
         super().__init__(call, ray.get(questions[0]), **rest)
 
 
-class _Stopped(TeacherError):
+class _Stopped(Stopped):
     """The keeper lets nothing more be asked."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -11,9 +12,10 @@ from ....data.dataset import Split
 from ....errors import TeacherError
 from ....knowledge import Knowledge
 from ....registry import component_field
+from ...out_of_fold import folds_of_users
 from ..asked import Asked, asked_at, draw
 from ..candidates import CANDIDATES
-from ..candidates.base import CandidatesConfig, Ints, Items
+from ..candidates.base import Candidates, CandidatesConfig, Ints, Items
 from ..leaks import check_candidates, check_labels
 from .base import ItemTexts, Job, TaskConfig
 
@@ -74,6 +76,8 @@ class CandidatesTask(ContextTask):
     def drawn(self, split: Split, knowledge: Knowledge) -> tuple[Asked, Items]:
         """The contexts, and candidates for each, drawn from what is before it and checked for leaks.
 
+        Before an event, a generator is used that was fitted to the other half of the users.
+
         Returns:
             The contexts; int32 ``[contexts, n]``, -1 = none.
 
@@ -81,11 +85,25 @@ class CandidatesTask(ContextTask):
             TeacherError: They know what follows.
         """
         asked = asked_at(split.train, self.positions(split), self.history)
-        generator = self.candidates.prepare(split, knowledge)
-        candidates = draw(generator, split.train, asked.positions, self.seed, self.candidates.n)
-        check_labels(generator, split, asked, candidates, self.history, self.seed)
-        check_candidates(split, asked, candidates)
-        return asked, candidates
+        out = np.full((len(asked), self.candidates.n), -1, dtype=np.int32)
+        whole = self.candidates.prepare(split, knowledge)
+        # at the end of a row nothing follows that a generator could have been fitted to; elsewhere a label does
+        folds = np.where(asked.positions < split.train.n_events, folds_of_users(split.n_users, 2)[asked.users], -1)
+        for fold in np.unique(folds).tolist():
+            prepare = partial(self._prepared, knowledge, fold, whole)
+            rows = np.flatnonzero(folds == fold)
+            part = asked.take(rows)
+            out[rows] = draw(prepare(split), split.train, part.positions, self.seed, self.candidates.n)
+            check_labels(prepare, split, part, out[rows], self.history, self.seed)
+        check_candidates(split, asked, out)
+        return asked, out
+
+    def _prepared(self, knowledge: Knowledge, fold: int, whole: Candidates, split: Split) -> Candidates:
+        """Without the users of a fold, for questions about those; the whole if there is none (-1)."""
+        if fold < 0:
+            return whole
+        left_out = folds_of_users(split.n_users, 2) == fold
+        return self.candidates.prepare_without(split, left_out, knowledge)
 
 
 class ContextJob(Job):
