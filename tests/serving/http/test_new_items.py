@@ -67,7 +67,7 @@ def test_a_bundle_without_a_tower_takes_none_in(start: Start) -> None:
     url = start()
     got = post(url, "/v1/items", new("n1"))
     assert (got.status, "text tower" in got.json["error"]) == (409, True)
-    shown = {"examples": [], "teacher": None, "new_items": False, "pictures": False}
+    shown: dict[str, object] = {"examples": [], "teacher": None, "new_items": False, "pictures": False}
     assert ask(url, "GET", "/v1/compare").json == shown
     off = start(new_items=0)
     assert "takes in no new items" in post(off, "/v1/items", new("n1")).json["error"]
