@@ -8,6 +8,7 @@ FastAPI does around a handler costs more than the recommendation. FastAPI docume
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -38,6 +39,14 @@ _OPEN = ("/", "/v2/health/live", "/v2/health/ready", "/docs", *ASSETS, "/openapi
 _LOCAL = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 _SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+
+_PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count()
+
+
+def _name() -> str:
+    """Of a request that brings none: of this process and its number, 16 hex digits; random ones cost a system call."""
+    return f"{_PROCESS}{next(_NUMBERS) & 0xFFFFFFFF:08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ class _Visit:
         self._gate, self._scope, self._receive, self._send = gate, scope, receive, send
         self._headers = dict(scope["headers"])
         given = self._headers.get(b"x-request-id", b"")
-        self._id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self._id = given.decode() if _REQUEST_ID.fullmatch(given) else _name()
         self._status, self._size, self._client, self._complete = 0, 0, "", False
 
     async def answer(self) -> None:
