@@ -201,3 +201,14 @@ def test_the_share_of_a_model_that_is_the_truth() -> None:
         (0.3, 1.5),
         (0.5, 2.0),
     )  # the same, as flat adds nothing
+
+
+def test_equal_firsts_agree_by_chance_only() -> None:
+    flat = np.full((40, 2, 4), 0.25)
+    places = np.tile(np.arange(4), (40, 2, 1))
+    found = audit(
+        flat, places, np.zeros(40, dtype=np.int64), np.ones((40, 4), dtype=np.bool_), {"other": np.zeros((40, 4))},
+        "other", {"half": np.arange(40) < 20}, users=np.arange(40) // 2,
+    )  # fmt: skip
+    assert found.same_first == 0.25
+    assert found.parts[0].contexts == 20

@@ -138,3 +138,24 @@ def test_cka() -> None:
         wanted.append(np.sum(k * m) / np.sqrt(np.sum(k * k) * np.sum(m * m)))
         assert alignment(pairs.student, pairs.teacher).item() == pytest.approx(wanted[-1])
     assert prepared(CKA(), sides, SPLIT).compared(sides).item() == pytest.approx(1 - np.mean(wanted))
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-7])
+def test_vectors_that_are_the_same_have_modest_gradients(apart: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    vectors = torch.randn(16, 4, generator=random)
+    vectors[1] = vectors[0] + apart
+    teacher = torch.randn(16, 4, generator=random)
+    vectors.requires_grad_()
+    ((angles(vectors) - angles(teacher)) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    assert vectors.grad.norm() < 10
+
+
+def test_vectors_without_any_difference_have_no_alignment_and_no_slope() -> None:
+    same = torch.ones(4, 3, requires_grad=True)
+    found = alignment(same, torch.randn(4, 3, generator=torch.Generator().manual_seed(0)))
+    found.backward()  # type: ignore[no-untyped-call]
+    assert found == 0
+    assert same.grad is not None
+    assert not same.grad.isnan().any()

@@ -169,6 +169,10 @@ def audit(
     own = hits(mean, right, offered)
     theirs = {name: hits(scores, right, offered) for name, scores in others.items()}
     beside = tuple(Beside(name, interval(found, users), compare(own, found, users)) for name, found in theirs.items())
+
+    def who(rows: Bools) -> npt.ArrayLike | None:
+        return None if users is None else np.asarray(users)[rows]
+
     together, share = _together(np.log(mean), others[base], right, offered)
     best = max(theirs, key=lambda name: float(theirs[name].mean()))
     return Audit(
@@ -185,7 +189,9 @@ def audit(
         bias=_bias(p, places),
         calibration=_calibration(mean, own, right, offered),
         parts=tuple(
-            Part(name, int(rows.sum()), float(own[rows].mean()), best, compare(own[rows], theirs[best][rows]))
+            Part(
+                name, int(rows.sum()), float(own[rows].mean()), best, compare(own[rows], theirs[best][rows], who(rows))
+            )
             for name, rows in parts.items()
             if rows.any()
         ),
@@ -264,9 +270,16 @@ def _same_first(said: list[Doubles]) -> float | None:
         for other in said[number + 1 :]:
             both = ~(np.isnan(one).all(axis=1) | np.isnan(other).all(axis=1))
             if both.any():
-                first, second = (np.nanargmax(some[both], axis=1) for some in (one, other))
-                found.append(float((first == second).mean()))
+                first, second = (_firsts(some[both]) for some in (one, other))
+                found.append(float((first * second).sum(axis=1).mean()))
     return float(np.mean(found)) if found else None
+
+
+def _firsts(p: Doubles) -> Doubles:
+    """The first item of each list as a share for each column; of k equal firsts each has 1 / k."""
+    first = np.asarray(p == np.nanmax(p, axis=1, keepdims=True))
+    shares: Doubles = first / first.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _bias(p: Doubles, places: Ints) -> Bias | None:

@@ -38,5 +38,5 @@ def alignment(a: Tensor, b: Tensor) -> Tensor:
     """Linear CKA of two sets of vectors of the same things: a scalar in [0, 1]."""
     a, b = a - a.mean(0), b - b.mean(0)
     shared, own, other = (x.T @ y for x, y in ((a, b), (a, a), (b, b)))
-    lengths = (own.square().sum() * other.square().sum()).sqrt()
-    return shared.square().sum() / lengths.clamp_min(1e-12)
+    lengths = (own.square().sum() * other.square().sum()).clamp_min(1e-24).sqrt()  # the root has no slope at 0
+    return shared.square().sum() / lengths

@@ -15,6 +15,9 @@ from .vectors import Pairs, VectorsConfig, VectorsObjective
 
 __all__ = ["RKD", "RKDLoss"]
 
+_SAME = 1e-4
+"""Distance, as a share of the largest, below which two vectors are the same."""
+
 
 class RKD(VectorsConfig):
     """``distance · δ(d_s, d_t) + angle · δ(a_s, a_t)``, ``δ`` Huber's loss, mean over pairs and over triples.
@@ -61,5 +64,10 @@ def distances(vectors: Tensor) -> Tensor:
 
 def angles(vectors: Tensor) -> Tensor:
     """Cosine of the angle at ``j`` between ``i`` and ``k``: float ``[j, i, k]``; 0 where two are the same."""
-    towards = functional.normalize(vectors[None] - vectors[:, None], dim=2)
+    differences = vectors[None] - vectors[:, None]
+    squares = differences.square().sum(2, keepdim=True)
+    apart = squares > _SAME**2 * squares.max().clamp_min(
+        1e-30
+    )  # the direction of next to nothing has a slope of 1 / it
+    towards = differences * apart / torch.where(apart, squares, 1.0).sqrt()
     return towards @ towards.transpose(1, 2)

@@ -11,6 +11,9 @@ from .table import Cell
 
 __all__ = ["AuditTable", "audit_table"]
 
+_MOST = 10.0
+"""Weight beside the task, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditTable:
@@ -64,12 +67,15 @@ def _facts(audited: Audited) -> list[tuple[str, str | None]]:
         ("bias of places", None if bias is None else f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"),
         ("says / is right", f"{words.percent(sure.said, 1)} / {words.percent(sure.right, 1)}"),
         (f"with {found.base}", f"{_difference(found.together)} points"),
-        ("weight", f"{found.share:.2f} beside {found.base}{_use(audited)}"),
+        ("share", f"{found.share:.2f} beside {found.base}{_use(audited)}"),
     ]
 
 
 def _use(audited: Audited) -> str:
-    settings = " ".join(f"--set {term}={audited.found.share:.2f}" for term in audited.terms)
+    """The weight that gives the teacher its share beside a task of weight 1: ``share = weight / (weight + 1)``."""
+    share = audited.found.share
+    weight = min(share / max(1 - share, 1e-9), _MOST)
+    settings = " ".join(f"--set {term}={weight:.2f}" for term in audited.terms)
     return f": {settings}" if settings else ""
 
 

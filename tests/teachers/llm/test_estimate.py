@@ -23,7 +23,8 @@ SPLIT = tiny_split()
 
 def counting(asked: Asked) -> Answer:
     """Tokens follow the length of the question: one for each word, and two are written."""
-    answer = letters({letter: -float(n) for n, letter in enumerate(offered(asked.said))})
+    question = next(turn["content"] for turn in asked.body["messages"] if turn["role"] == "user")  # not the reminder
+    answer = letters({letter: -float(n) for n, letter in enumerate(offered(question))})
     words = sum(len(turn["content"].split()) for turn in asked.body["messages"])
     answer.body["usage"] = {"prompt_tokens": words, "completion_tokens": 2}
     return answer

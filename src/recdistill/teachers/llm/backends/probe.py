@@ -116,9 +116,10 @@ async def _patient(endpoint: OpenEndpoint, work: Callable[[], Awaitable[T]]) -> 
         except Unreachable:
             await asyncio.sleep(0.25 * 2**tries)
         except Failure as error:
-            if not error.busy:
+            if not (error.busy or error.again):
                 raise
-            await asyncio.sleep(min(error.wait or 2.0**tries, 60.0))
+            # what fails once may pass; to take it for "cannot" would change every question, and pay for all anew
+            await asyncio.sleep(min(error.wait or (2.0 if error.busy else 0.25) * 2.0 ** (tries - error.busy), 60.0))
     try:
         return await work()
     except Unreachable as error:
