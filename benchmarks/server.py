@@ -210,16 +210,19 @@ def load(
 
 
 def environment(name: str, *requirements: str) -> str:
-    """The interpreter of a virtual environment of its own, made once in ``.cache``."""
+    """The interpreter of a virtual environment of its own, made once in ``.cache``; anew if our code has changed."""
     place = CACHE / name
     python, stamp = place / "bin" / "python", place / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != "\n".join(requirements):
+    wanted = "\n".join(requirements)
+    if any(requirement.startswith(str(ROOT)) for requirement in requirements):
+        wanted += f"\n{max(file.stat().st_mtime_ns for file in (ROOT / 'src').rglob('*.py'))}"
+    if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing {' '.join(requirements)} into {place}", flush=True)
         base = shutil.which("python3.11") or sys.executable
         subprocess.run([base, "-m", "venv", "--clear", str(place)], check=True)
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
         subprocess.run(command, check=True, stdout=sys.stderr, cwd=ROOT)
-        stamp.write_text("\n".join(requirements))
+        stamp.write_text(wanted)
     return str(python)
 
 

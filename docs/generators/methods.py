@@ -115,6 +115,14 @@ _WHY: dict[str, str] = {
         "`dkd` does not reproduce its paper's gain, which was in classification: it splits off the probability of one "
         "target, and a user here has many. The best weight is the smallest that was tried."
     ),
+    "margin-mse": (
+        "`margin-mse` gains nothing in NDCG: differences of the teacher's scores, on its own scale, are not those that "
+        "20 numbers for each user can have."
+    ),
+    "binary-labels": (
+        "`binary-labels` gains nothing: a logistic loss on single items beside a softmax over all of them, as with "
+        "`cd`."
+    ),
     "embedding-hint": "`embedding-hint` gains within the noise of three seeds; the greatest weight was the best.",
 }
 """Methods that did not better the student, or not as much as a part of theirs, and why we think so."""
