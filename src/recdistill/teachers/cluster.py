@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,8 @@ _QUIET = {
 """Ray reports to nobody and draws no bars of its own."""
 _WAITING = 0.01
 """Of a core, for who only waits for servers: as good as nothing, but not on machines that are not to work at all."""
+_REACHED_SECONDS = 15.0
+"""So long a cluster may take to take a call."""
 _STORE_BYTES = 512 << 20
 """Shared memory of a cluster of this machine alone: what is handed out is small."""
 
@@ -92,6 +95,7 @@ class Cluster(Config):
         if ray.is_initialized():
             return ray
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        _see_whether_there(address)
         cores: dict[str, Any] = {}
         if address == "local":
             cores = {"num_cpus": len(os.sched_getaffinity(0)), "object_store_memory": _STORE_BYTES}
@@ -206,6 +210,24 @@ def _ray() -> Any:
         ray = need("ray", "ray")
         need("ray.data", "ray")
         return ray
+
+
+def _see_whether_there(address: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        TeacherError: Nobody listens at that address, or it is of another form.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return  # local, or auto
+    hint = "start one with ray start, correct --ray-address or RAY_ADDRESS, or leave it out"
+    if "/" in host or not port.isdecimal():
+        raise TeacherError("is no HOST:PORT of a cluster", where=address, hint=hint)
+    try:
+        socket.create_connection((host, int(port)), _REACHED_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise TeacherError(f"no cluster answers there ({error})", where=address, hint=hint) from None
 
 
 @contextmanager

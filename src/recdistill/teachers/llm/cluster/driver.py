@@ -204,7 +204,8 @@ class _Asking:
             standing = ray.get(keeper.standing.remote())
             shown = self._show(standing, shown, total, progress)
             left = self._open(places)
-            self._see_whether_stopped(ray.get(keeper.stopped.remote()), standing, len(left))
+            if len(left):
+                self._see_whether_stopped(ray.get(keeper.stopped.remote()), standing, len(left))
             fruitless = fruitless + 1 if len(left) == len(places) else 0
             if fruitless == _FRUITLESS:
                 hint = "see the logs of Ray in /tmp/ray, then run the same command again"
