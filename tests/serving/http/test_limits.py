@@ -11,7 +11,7 @@ import pytest
 
 from recdistill.errors import ConfigError
 from recdistill.serving.deployment import Home
-from recdistill.serving.http import Keys
+from recdistill.serving.http import Keys, protocol
 from recdistill.serving.http.rates import Rates
 from recdistill.serving.http.settings import KEYS
 from tests.serving.http.ask import ask, post
@@ -248,6 +248,24 @@ def test_who_still_sends_after_the_answer_is_cut_off(quiet: str) -> None:
         while part := connection.recv(4096):
             got += part
     assert got.startswith(b"HTTP/1.1 200")
+
+
+def test_who_ends_the_request_soon_after_the_answer_keeps_the_connection(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_LINGER", 0.1)
+    url = start(header_timeout=5.0)
+    head = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
+    with socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0), timeout=60) as connection:
+        for _ in range(2):
+            connection.sendall(head)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            connection.sendall(b"{}")
+            time.sleep(0.3)
+        rest = b""
+        while part := connection.recv(4096):  # and an idle one is not kept for ever
+            rest += part
+        assert rest.startswith(b"HTTP/1.1 408")
 
 
 def test_numbers_and_pools_without_measure_are_refused(quiet: str) -> None:

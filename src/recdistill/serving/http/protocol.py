@@ -10,7 +10,7 @@ from asyncio import TimerHandle, Transport
 from typing import Any, cast
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .settings import Settings
 
@@ -104,13 +104,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head, self._parsed = True, 0
+        if self.cycle is not None and self.cycle.response_complete:  # uvicorn waits for ever now
+            self._expect_head()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         cast(_Joined, self.transport).flush()
-        if self.cycle is not None and self.cycle.more_body:  # who is still sending is not listened to for ever
-            self.loop.call_later(_LINGER, self.transport.close)
+        if self.cycle is not None and not self._in_head:  # who is still sending is not listened to for ever
+            self.loop.call_later(_LINGER, self._cut, self.cycle)
         super().on_response_complete()
+
+    def _cut(self, answered: RequestResponseCycle) -> None:
+        if self.cycle is answered and not self._in_head:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():

@@ -113,12 +113,15 @@ class Service:
         for at, one in enumerate(asked):
             variant = one.serving.deployment.variant_of(one.question.user)
             groups.setdefault((id(one.serving), variant.name), []).append(at)
-        answers: list[Plain] = [{}] * len(asked)
+        made = []
         for (_, name), places in groups.items():
-            serving = asked[places[0]].serving
-            bundle, start = serving.bundles[name], time.perf_counter()
+            bundle, start = asked[places[0]].serving.bundles[name], time.perf_counter()
             lists = _lists(bundle, [asked[at] for at in places])
-            taken = (time.perf_counter() - start) / len(places)
+            made.append((name, places, lists, (time.perf_counter() - start) / len(places)))
+        answers: list[Plain] = [{}] * len(asked)
+        for name, places, lists, taken in made:  # none is counted unless all could be made
+            serving = asked[places[0]].serving
+            bundle = serving.bundles[name]
             with self._counting:
                 self._answered[serving.deployment.number, name] += len(places)
             seconds = self.meters.variant.labels(name)
