@@ -63,10 +63,10 @@ def audits(
             if spec.type == "llm":
                 found.append(_audit(run, spec, contexts, orders, lists, student))
                 found[-1].write(run.directory)
-        if found and (run.directory / "report.html").exists():
-            from ..reports import write_run_report
+        if found:
+            from ..reports import refresh_run_report
 
-            write_run_report(run.directory)
+            refresh_run_report(run.directory)
     return found
 
 

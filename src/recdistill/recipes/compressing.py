@@ -60,7 +60,9 @@ def compress_run(recipe: Recipe, directory: Path, spec: CompressionSpec, *, publ
             _write(run, compressed, spec)
             if publish:
                 _publish(directory)
-        _report(directory)
+        from ..reports import refresh_run_report
+
+        refresh_run_report(directory)
     return outcome
 
 
@@ -86,15 +88,6 @@ def _publish(directory: Path) -> None:
         log.info("the bundle that was served before is kept in %s", kept)
     with atomic_directory(bundle) as part:
         shutil.copytree(directory / COMPRESSED, part, dirs_exist_ok=True)
-
-
-def _report(directory: Path) -> None:
-    """Write the report again, if there is one."""
-    page, results = directory / "report.html", directory / "results.json"
-    if page.exists() and results.exists():
-        from ..reports import write_run_report
-
-        write_run_report(directory)
 
 
 def _same(path: Path, outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "compression_table",
     "console_table",
     "judge",
+    "refresh_run_report",
     "write_report",
     "write_run_report",
 ]
@@ -23,6 +24,7 @@ _PLACES = {
     "compression_table": "compression",
     "console_table": "terminal",
     "judge": "verdict",
+    "refresh_run_report": "page",
     "write_report": "page",
     "write_run_report": "page",
 }

@@ -24,7 +24,7 @@ from .table import comparison_table
 from .verdict import judge
 from .winners import winners_notes
 
-__all__ = ["render_report", "write_report", "write_run_report"]
+__all__ = ["refresh_run_report", "render_report", "write_report", "write_run_report"]
 
 _HERE = Path(__file__).parent
 _FILTERS: dict[str, Callable[..., str]] = {
@@ -53,6 +53,12 @@ def write_run_report(run: Path, path: Path | None = None) -> ReportData:
     data = ReportData.read(run / "results.json")
     write_report(data, path or run / "report.html", Outcome.beside(run), Audited.of_run(run))
     return data
+
+
+def refresh_run_report(run: Path) -> None:
+    """Write the page of a run again, if it has one: something more was found out."""
+    if (run / "report.html").exists() and (run / "results.json").exists():
+        write_run_report(run)
 
 
 def write_report(

@@ -16,7 +16,7 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -43,6 +43,8 @@ _WAITING = 0.01
 """Of a core, for who only waits for servers: as good as nothing, but not on machines that are not to work at all."""
 _REACHED_SECONDS = 15.0
 """So long a cluster may take to take a call."""
+_FRUITLESS = 3
+"""Rounds without any result after which a job is given up."""
 _STORE_BYTES = 512 << 20
 """Shared memory of a cluster of this machine alone: what is handed out is small."""
 
@@ -159,6 +161,23 @@ class Cluster(Config):
             yield from done.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)
         except ray.exceptions.RayError as error:
             log.warning("a machine of the cluster was lost (%s)", type(error).__name__)
+
+    def rounds(self) -> Callable[[int, int], None]:
+        """Told how much was left before and after each round of a job, gives it up when several bring nothing.
+
+        Raises:
+            TeacherError: From what is returned.
+        """
+        fruitless = 0
+
+        def see(before: int, after: int) -> None:
+            nonlocal fruitless
+            fruitless = fruitless + 1 if after == before else 0
+            if fruitless == _FRUITLESS:
+                hint = "see the logs of Ray, then run the same command again"
+                raise TeacherError("the workers of the cluster die before they bring anything", hint=hint)
+
+        return see
 
     def on_one(self, work: Any, share: Share, *arguments: Any) -> Any:
         """The result of a function that is called on one machine of the cluster.

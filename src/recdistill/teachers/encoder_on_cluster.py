@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import TeacherError
 from ..registry import need
 from .cluster import Cluster
 from .encoder import POOL, Encoder, LoadedEncoder
@@ -21,8 +20,6 @@ Piece = dict[str, npt.NDArray[Any]]
 
 _PARTS = 4
 """Parts of a pool of texts for each worker."""
-_FRUITLESS = 3
-"""Rounds without any result after which a job is given up."""
 
 
 class EncoderOnCluster:
@@ -53,7 +50,7 @@ class EncoderOnCluster:
         parts = self._workers * _PARTS
         left = {(pool, part) for pool in range(len(pools)) for part in range(parts)}
         arguments = {"config": self.config, "pools": pools, "parts": parts}
-        fruitless = 0
+        see = self._cluster.rounds()
         while left:
             pieces = [{"pool": [pool], "part": [part]} for pool, part in sorted(left)]
             before = len(left)
@@ -62,10 +59,7 @@ class EncoderOnCluster:
                 rows = found["row"] >= 0
                 if rows.any():
                     yield starts[int(found["pool"][0])] + found["row"][rows], np.stack(found["vector"][rows])
-            fruitless = fruitless + 1 if len(left) == before else 0
-            if fruitless == _FRUITLESS:
-                hint = "see the logs of Ray in /tmp/ray, then run the same command again"
-                raise TeacherError("the workers of the cluster die before they bring anything", hint=hint)
+            see(before, len(left))
 
 
 class _Worker:

@@ -119,7 +119,8 @@ async def _patient(endpoint: OpenEndpoint, work: Callable[[], Awaitable[T]]) -> 
             if not (error.busy or error.again):
                 raise
             # what fails once may pass; to take it for "cannot" would change every question, and pay for all anew
-            await asyncio.sleep(min(error.wait or (2.0 if error.busy else 0.25) * 2.0 ** (tries - error.busy), 60.0))
+            pause = 2.0**tries if error.busy else 0.25 * 2.0**tries
+            await asyncio.sleep(min(error.wait or pause, 60.0))
     try:
         return await work()
     except Unreachable as error:

@@ -42,8 +42,6 @@ _TIMES_AT_ONCE = 8
 """
 _ELSEWHERE_SECONDS = 30.0
 """So long a server is waited for if there are others."""
-_FRUITLESS = 3
-"""Rounds without any result after which a job is given up."""
 
 
 class Met:
@@ -182,7 +180,7 @@ class _Asking:
             "keeper": keeper, "questions": [ray.put(self.job)], "backend": backend, "again": self.llm.again,
             "capabilities": self.met.capabilities, "limited": self.llm.budget.limited,
         }  # fmt: skip
-        shown, fruitless = 0, 0
+        shown, see = 0, self.cluster.rounds()
         while len(places):
             pieces = _pieces(places, workers, backend.pace.most)
 
@@ -206,10 +204,7 @@ class _Asking:
             left = self._open(places)
             if len(left):
                 self._see_whether_stopped(ray.get(keeper.stopped.remote()), standing, len(left))
-            fruitless = fruitless + 1 if len(left) == len(places) else 0
-            if fruitless == _FRUITLESS:
-                hint = "see the logs of Ray in /tmp/ray, then run the same command again"
-                raise TeacherError("the workers of the cluster die before they bring anything", hint=hint)
+            see(len(places), len(left))
             places = left
 
     def _show(self, standing: Standing, shown: int, total: int, progress: Progress) -> int:
