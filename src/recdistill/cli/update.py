@@ -28,9 +28,9 @@ def update(
     """Refine the student that is served by new events; a running server follows.
 
     Replay of older events, the stored answers of the teachers and the student's own earlier ones keep it from
-    forgetting. The new bundle is served only if it is as good as before on validation and better at new events; if not,
-    nothing changes, the reason is told and the exit code is 1. Every attempt is a line of serving/updates.jsonl, with
-    the drift of items and users.
+    forgetting. The new bundle is served only if it is as good on validation as now and as before the first update,
+    and no worse at new events that it was neither trained nor chosen by; if not, nothing changes, the reason is told
+    and the exit code is 1. Every attempt is a line of serving/updates.jsonl, with the drift of items and users.
     """
     from ..recipes.update import Updating
     from ..recipes.update import update as work
@@ -55,6 +55,7 @@ def _print(found: Updated) -> None:
     if verdict is not None:
         rows += [
             (f"{verdict.metric} on validation", f"{verdict.old_before:.4f} → {verdict.old_after:.4f}"),
+            ("before the first update", f"{verdict.old_reference:.4f}"),
             (f"{verdict.metric} at new events", f"{verdict.fresh_before:.4f} → {verdict.fresh_after:.4f}"),
             ("same top 10", f"{verdict.overlap_at_10:.1%}"),
         ]

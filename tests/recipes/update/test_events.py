@@ -74,16 +74,19 @@ def test_what_is_learned_from(rows: list[tuple[int, int, int]], cursor: int, rep
     new = feedback.numbers > cursor
     counts = np.bincount(feedback.users[new], minlength=16)
     # the newest new event of each user with several is held back, with all before it as history
-    assert lesson.fresh.users.tolist() == [u for u in lesson.fresh.users if counts[u] > 1]
-    assert len(lesson.fresh) == (counts > 1).sum()
-    assert int(lesson.new.sum()) == new.sum() - len(lesson.fresh)
-    for row, user in enumerate(lesson.fresh.users):
+    valid = lesson.split.valid
+    assert valid.targets.items[: SPLIT.valid.targets.n_events].tolist() == SPLIT.valid.targets.items.tolist()
+    choosing = valid.take(np.arange(len(SPLIT.valid), len(valid)))
+    held = [(part, row, int(user)) for part in (choosing, lesson.judged) for row, user in enumerate(part.users)]
+    assert sorted(user for _, _, user in held) == np.flatnonzero(counts > 1).tolist()
+    assert int(lesson.new.sum()) == new.sum() - len(held)
+    for part, row, user in held:
         own = [(s, n, i) for n, (u, i, s) in enumerate(rows, 1) if u == user]
         newest = max((s, n, i) for s, n, i in own if n > cursor)
-        assert lesson.fresh.targets[row].tolist() == [newest[2]]
+        assert part.targets[row].tolist() == [newest[2]]
         fed = [i for _, _, i in sorted(one for one in own if one != newest)]
         before = old[user].tolist() if user < 12 else []
-        assert lesson.fresh.history[row].tolist() == [*before, *fed]
+        assert part.history[row].tolist() == [*before, *fed]
         assert train[user].tolist() in ([*before, *fed], [])
     # every event of a chosen row that the run knows has the position that it had
     position = lesson.stored_at[: train.n_events]
@@ -97,12 +100,20 @@ def test_what_is_learned_from(rows: list[tuple[int, int, int]], cursor: int, rep
         end = at - train.offsets[user] if at < train.n_events else train.lengths[user]
         assert train[user][:end].tolist() == old[user].tolist()
     assert lesson.replayed == train.n_events - lesson.new.sum()
-    assert len(lesson.split.valid) == len(SPLIT.valid) + len(lesson.fresh)
-    assert lesson.split.valid.targets.items.tolist() == [*SPLIT.valid.targets.items, *lesson.fresh.targets.items]
     if replay == 1e9 and lesson.new.any():
         assert (train.lengths[:12][old.lengths > 1] > 0).all()
     if not replay:
         assert set(np.flatnonzero(train.lengths)) <= set(feedback.users[new].tolist())
+
+
+def test_users_stay_on_their_side() -> None:
+    """Whoever is the gate's in one update never chooses in another; both sides have about half."""
+    split = tiny_split(n_users=400, n_items=40)
+    rows = [(user, item, item) for item in range(4) for user in range(400)]
+    early, late = (take_up(split, feedback_of(part), 0, 4.0, 0) for part in (rows[:800], rows))
+    assert set(early.judged.users) == set(late.judged.users)
+    assert set(late.judged.users).isdisjoint(late.split.valid.users[len(split.valid) :])
+    assert 160 <= len(late.judged) <= 240
 
 
 @pytest.mark.parametrize("seed", [0, 1])

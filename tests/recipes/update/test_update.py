@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from recdistill.cli.app import app
@@ -26,6 +28,7 @@ from recdistill.recipes.load import recipe_of_run
 from recdistill.recipes.run import Run
 from recdistill.recipes.schema import CompressionSpec
 from recdistill.recipes.update import Updating, update
+from recdistill.recipes.update.gate import forgets
 from recdistill.serving import Bundle, Items
 from recdistill.serving.arrivals import Arrival, Arrivals
 from recdistill.serving.deployment import Home
@@ -52,8 +55,8 @@ compression:
   steps: [int8, deflate]
   gate: {max_drop: 90%, max_tail_drop: 99%, min_overlap: 0}
 """
-GENTLE = Updating(min_events=20, epochs=2)
-EAGER = Updating(min_events=20, epochs=30, lr_scale=1.0, max_drop=0.99, task=1.0)
+GENTLE = Updating(min_events=20, min_judged=1, epochs=2)
+EAGER = Updating(min_events=20, min_judged=1, epochs=30, lr_scale=1.0, max_drop=0.99, task=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +160,70 @@ def test_a_gate_that_fails_leaves_everything_as_it_was(run: Path) -> None:
     assert not (run / "serving" / "releases").exists()
     assert tried(run)[0]["reason"] == found.reason
     assert tried(run)[0]["gate"]["fresh_before"] > 0
-    asked = CliRunner().invoke(app, ["update", str(run), "-s", "min_events=20", "-s", "min_gain=1000000000.0"])
+    settings = ["-smin_events=20", "-smin_judged=1", "-smin_gain=1e9"]
+    asked = CliRunner().invoke(app, ["update", str(run), *settings])
     assert asked.exit_code == 1
     assert "refused: it learns nothing" in asked.stdout
     assert update(run, Updating(min_events=10_000)).new_events == 40  # taken up by the next
+
+
+def test_losses_that_are_allowed_one_by_one_are_stopped_together(run: Path) -> None:
+    send(run, fashion(run))
+    found = update(run, EAGER)
+    assert found.outcome == "published", found.reason
+    first = found.verdict
+    assert first is not None
+    assert first.old_reference == first.old_before
+    record = found.bundle.parent / "update.json"
+    body = json.loads(record.read_text())
+    assert body["reference"]["value"] == first.old_before
+    best = 1.25 * first.old_after  # as if the updates until here had lost a fifth, each of them a little
+    record.write_text(json.dumps(body | {"reference": body["reference"] | {"value": best}}))
+    standing_still = EAGER.replace(lr_scale=1e-9, epochs=1)
+    send(run, {f"late {at}": items for at, items in enumerate(fashion(run).values())}, begin=80)
+    before = Home.of(run).current()
+    found = update(run, standing_still.replace(max_drop=0.1))  # no worse than what is served
+    assert found.outcome == "refused"
+    assert found.reason.startswith("it would forget: with the updates before it, ndcg@10 on validation goes from")
+    second = found.verdict
+    assert second is not None
+    assert second.old_reference == best
+    assert second.old_after >= second.old_before * 0.9
+    assert Home.of(run).current() == before
+    found = update(run, standing_still.replace(max_drop=0.5))  # allowed, and the reference is handed on
+    assert found.outcome == "published", found.reason
+    assert json.loads((found.bundle.parent / "update.json").read_text())["reference"]["value"] == best
+
+
+def test_a_reference_of_other_data_is_not_compared_with(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    send(run, fashion(run))
+    record = update(run, EAGER).bundle.parent / "update.json"
+    body = json.loads(record.read_text())
+    body["reference"] = {"of": ["recall@20", body["reference"]["of"][1]], "value": 1.0}
+    record.write_text(json.dumps(body))
+    send(run, {f"late {at}": items for at, items in enumerate(fashion(run).values())}, begin=80)
+    verdict = update(run, EAGER).verdict
+    assert verdict is not None
+    assert verdict.old_reference == verdict.old_before
+    assert "counted from here on" in caplog.text
+
+
+@given(st.lists(st.floats(0.9, 1.1), max_size=50), st.floats(0, 0.05))
+def test_whatever_passes_the_loss_is_bounded(steps: list[float], max_drop: float) -> None:
+    now = 0.4
+    for step in steps:
+        if not forgets("ndcg@10", 0.4, now, now * step, max_drop):
+            assert now * step >= now * (1 - max_drop)
+            now *= step
+    assert now >= 0.4 * (1 - max_drop)
+
+
+def test_it_waits_until_there_is_something_to_judge_by(run: Path) -> None:
+    send(run, {f"once {at}": [item] for at, item in enumerate(Bundle.open(run / "bundle").items.ids[:20])})
+    found = update(run, GENTLE)
+    assert (found.outcome, found.reason) == ("waits", "0 of 20 new events are for the gate alone, 1 are waited for")
+    assert not (run / "serving" / "updating").exists()
+    assert not (run / "serving" / "deployment.json").exists()
 
 
 def check_compressed(bundle: Bundle) -> None:
@@ -239,8 +302,8 @@ def test_an_update_never_trains_a_run_that_is_not_finished(run: Path) -> None:
 def test_killed_at_any_moment_it_can_be_started_again(run: Path) -> None:
     send(run, fashion(run))
     code = "from recdistill.cli import main; main()"
-    settings = ["-s", "min_events=20", "-s", "epochs=30", "-s", "lr_scale=1.0", "-s", "max_drop=0.99"]
-    command = [sys.executable, "-c", code, "update", str(run), *settings]
+    settings = ["min_events=20", "min_judged=1", "epochs=30", "lr_scale=1.0", "max_drop=0.99"]
+    command = [sys.executable, "-c", code, "update", str(run), *(f"-s{setting}" for setting in settings)]
     for sign in ("updating/*/knowledge", "updating/*/fit/*"):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
         while process.poll() is None and not list((run / "serving").glob(sign)):

@@ -25,6 +25,9 @@ class Updating(Config):
     )
     epochs: int = Field(5, ge=1, description="epochs at most; the best one on validation counts")
     lr_scale: float = Field(0.1, gt=0, le=1, description="of the recipe's learning rate")
-    max_drop: float = Field(0.005, ge=0, lt=1, description="share of the metric on old validation that may be lost")
+    max_drop: float = Field(
+        0.005, ge=0, lt=1, description="share of the metric on old validation that an update may lose, and all together"
+    )
     min_gain: float = Field(0.0, ge=0, description="share by which the metric at new events must grow")
+    min_judged: int = Field(20, ge=1, description="new events only the gate sees; fewer are waited for")
     seed: int = Field(0, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -55,8 +56,8 @@ class Lesson:
 
     Attributes:
         split: Its training events are the rows of users with something new and of some others, for replay; validation
-            is that of the run, then ``fresh``.
-        fresh: The newest event of users with several new ones, held back.
+            is that of the run, then the newest event of users with several new ones, held back.
+        judged: The same of the users on the gate's side, who are there for good: nothing is trained or chosen by these.
         stored_at: int64 ``[split.train.n_positions]``: the position of the run's training events with the same context,
             -1 where there is none.
         new: bool ``[split.train.n_positions]``, new events.
@@ -64,7 +65,7 @@ class Lesson:
     """
 
     split: Split
-    fresh: Contexts
+    judged: Contexts
     stored_at: Ints
     new: Mask
     replayed: int
@@ -127,13 +128,15 @@ def take_up(split: Split, feedback: Feedback, cursor: int, replay: float, seed: 
     chosen = _rows(joined, is_new, replay, seed)
     kept = chosen[joined.row_of_event()]
     train, source, is_new = joined.keep(kept), source[kept], is_new[kept]
-    fresh = _contexts(joined, feedback, held)
     dataset = whole_log(split.dataset, feedback)
-    valid = _together(split.valid, fresh)
+    for_gate = np.zeros(len(feedback), dtype=np.bool_)
+    for_gate[held] = [_on_gate_side(dataset.users[user]) for user in feedback.users[held]]
+    valid = _together(split.valid, _contexts(joined, feedback, held & ~for_gate))
     lesson = Split(dataset, train, valid, split.test, f"{split.method}, with feedback")
     ends = np.zeros(len(train), dtype=np.bool_)
     stored_at = _stored(split.train, train, source, chosen)
-    return Lesson(lesson, fresh, stored_at, np.concatenate([is_new, ends]), int((~is_new).sum()))
+    judged = _contexts(joined, feedback, for_gate)
+    return Lesson(lesson, judged, stored_at, np.concatenate([is_new, ends]), int((~is_new).sum()))
 
 
 def _newest_of_several(feedback: Feedback, new: Mask) -> Mask:
@@ -146,6 +149,11 @@ def _newest_of_several(feedback: Feedback, new: Mask) -> Mask:
     held = np.zeros(len(feedback), dtype=np.bool_)
     held[order[last & (counts[users] > 1)]] = True
     return held
+
+
+def _on_gate_side(user: str) -> bool:
+    """Of half of the users, in every update the same ones; not the halves of an A/B split."""
+    return bool(hashlib.blake2b(user.encode("utf-8", "replace"), digest_size=1, person=b"update gate").digest()[0] & 1)
 
 
 def _joined(log: Sequences, feedback: Feedback, wanted: Mask) -> tuple[Sequences, Ints]:

@@ -1,4 +1,8 @@
-"""May a refined bundle take the place of the one that is served?"""
+"""May a refined bundle take the place of the one that is served?
+
+Many small losses are a large one, so what may be lost is counted twice: against what is served now, and against what
+was served before the first update, the reference, which every release hands on to the next.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,16 @@ class Verdict:
 
     Attributes:
         metric: Such as ``ndcg@10``.
-        old_before: Of the served bundle on the run's validation contexts; ``old_after`` of the new one.
-        fresh_before: The same at the newest events, which neither has learned; NaN where there are none.
+        old_before: Of the served bundle on the run's validation contexts; ``old_after`` of the new one, and
+            ``old_reference`` of what was served before the first update.
+        fresh_before: Of the served bundle at the newest events of some users, by which nothing was trained or chosen;
+            NaN where there are none.
         overlap_at_10: Share of the served top 10 that the new bundle gives too, on the run's validation contexts.
         reason: Why it does not pass, or "".
     """
 
     metric: str
+    old_reference: float
     old_before: float
     old_after: float
     fresh_before: float
@@ -49,16 +56,25 @@ class Verdict:
         return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
 
 
-def judge(before: Bundle, after: Bundle, old: Contexts, fresh: Contexts, metric: str, wanted: Updating) -> Verdict:
+def judge(
+    before: Bundle,
+    after: Bundle,
+    old: Contexts,
+    fresh: Contexts,
+    metric: str,
+    wanted: Updating,
+    reference: float | None = None,
+) -> Verdict:
     """Compare two bundles as they are served.
 
     Args:
         before: What is served now.
         after: What might be.
-        old: The run's validation contexts.
-        fresh: Contexts of new events that were held back.
+        old: The run's validation contexts. They chose the epoch of both, and of the reference.
+        fresh: Contexts of new events that nothing was trained or chosen by.
         metric: What counts.
         wanted: The bounds.
+        reference: The metric on ``old`` before the first update; None: this is the first.
     """
     lists = {name: [_ranked(bundle, part, metric) for part in (old, fresh)] for name, bundle in
              (("before", before), ("after", after))}  # fmt: skip
@@ -66,15 +82,29 @@ def judge(before: Bundle, after: Bundle, old: Contexts, fresh: Contexts, metric:
         [_mean(ranked, part, metric) for ranked, part in zip(found, (old, fresh), strict=True)]
         for found in lists.values()
     )
-    reason = ""
-    if now < was * (1 - wanted.max_drop):
-        reason = (
-            f"it would forget: {metric} on validation goes from {was:.4f} to {now:.4f}, beyond {wanted.max_drop:.1%}"
-        )
-    elif now_fresh < was_fresh * (1 + wanted.min_gain):
+    first = was if reference is None else reference
+    reason = forgets(metric, first, was, now, wanted.max_drop)
+    if not reason and now_fresh < was_fresh * (1 + wanted.min_gain):
         reason = f"it learns nothing: {metric} at new events goes from {was_fresh:.4f} to {now_fresh:.4f}"
     overlap = _overlap(lists["before"][0], lists["after"][0])
-    return Verdict(metric, was, now, was_fresh, now_fresh, overlap, reason)
+    return Verdict(metric, first, was, now, was_fresh, now_fresh, overlap, reason)
+
+
+def forgets(metric: str, first: float, was: float, now: float, max_drop: float) -> str:
+    """Why a bundle has lost too much on old events, or "".
+
+    Args:
+        metric: Its name.
+        first: Its value before the first update.
+        was: Its value now.
+        now: Its value with the update.
+        max_drop: Share of each that may be lost.
+    """
+    for begin, since in ((was, ""), (first, "with the updates before it, ")):
+        if now < begin * (1 - max_drop):
+            what = f"{metric} on validation goes from {begin:.4f} to {now:.4f}, beyond {max_drop:.1%}"
+            return f"it would forget: {since}{what}"
+    return ""
 
 
 def _ranked(bundle: Bundle, contexts: Contexts, metric: str) -> Any:

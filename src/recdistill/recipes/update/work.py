@@ -49,7 +49,7 @@ class Updated:
     """What an update did.
 
     Attributes:
-        outcome: ``waits`` (too few events), ``refused`` (by the gate) or ``published``.
+        outcome: ``waits`` (too few events to learn from or to judge by), ``refused`` (by the gate) or ``published``.
         reason: Why it was not published, or "".
         new_events: With items of the catalogue, since the last update.
         drift: See :func:`~recdistill.recipes.update.drift.drift`.
@@ -86,9 +86,10 @@ def update(directory: str | Path, wanted: Updating | None = None, feedback: str 
     The student goes on from where the last update left it. It learns from the rows of users with new events and, for
     replay, from some others; from the stored answers of the teachers at all contexts that are the same as before; and
     from what it said itself before. The bundle is made as the served one was, with what that has beside the model, such
-    as a text tower, and compressed again if that one was. It is compared with the one that is served now, on the run's
-    validation contexts and on the newest events, which were held back. A gate that fails leaves everything as it was,
-    and so does an interruption; the events are then taken up by the next update. Every attempt is a line of
+    as a text tower, and compressed again if that one was. On the run's validation contexts it is compared with the one
+    that is served now and with the one before the first update; at the newest events of half of the users, which were
+    held back for that alone, with the one that is served now. A gate that fails leaves everything as it was, and so
+    does an interruption; the events are then taken up by the next update. Every attempt is a line of
     ``serving/updates.jsonl``.
 
     Args:
@@ -120,7 +121,8 @@ class _Update:
         self.deployed = home.current()
         self.served = self.deployed.variants[0].bundle.resolve()
         self.release = self.served.parent if (self.served.parent / _RECORD).exists() else None
-        self.cursor = 0 if self.release is None else int(read_json(self.release / _RECORD, RunError)["cursor"])
+        self.before = {} if self.release is None else read_json(self.release / _RECORD, RunError)
+        self.cursor = int(self.before.get("cursor", 0))
         self.feedback = self._read(feedback)
 
     def _read(self, url: str | None) -> Feedback:
@@ -137,12 +139,14 @@ class _Update:
         new = int((self.feedback.numbers > self.cursor).sum())
         _warn(moved)
         if new < self.wanted.min_events:
-            reason = f"{new:,} new events, {self.wanted.min_events:,} are waited for"
-            log.info("nothing is updated: %s", reason)
-            return Updated(_NOT_YET, reason, new, moved, None, self.served, self.deployed.number)
+            return self._waits(f"{new:,} new events, {self.wanted.min_events:,} are waited for", moved, new)
         began = time.monotonic()
         lesson = take_up(self.run.split, self.feedback, self.cursor, self.wanted.replay, self.wanted.seed)
-        log.info("%s new events, %s older ones for replay", f"{new:,}", f"{lesson.replayed:,}")
+        if (judged := len(lesson.judged)) < self.wanted.min_judged:
+            what = f"{judged} of {new:,} new events are for the gate alone, {self.wanted.min_judged} are waited for"
+            return self._waits(what, moved, new)
+        log.info("%s new events, %s for the gate alone, %s older ones for replay",
+                 f"{new:,}", f"{judged:,}", f"{lesson.replayed:,}")  # fmt: skip
         scratch = self.home.path / _SCRATCH / lesson.split.fingerprint
         for old in (self.home.path / _SCRATCH).glob("*"):  # of an attempt with other events
             if old != scratch:
@@ -160,14 +164,33 @@ class _Update:
             return self._refused(why_not, moved, None, new)
         metric = self.run.recipe.evaluate.metric
         verdict = judge(
-            Bundle.open(self.served), Bundle.open(bundle), self.run.split.valid, lesson.fresh, metric, self.wanted
-        )
+            Bundle.open(self.served), Bundle.open(bundle), self.run.split.valid, lesson.judged, metric, self.wanted,
+            self._reference(),
+        )  # fmt: skip
         if not verdict.passed:
             return self._refused(verdict.reason, moved, verdict, new)
         if (now := self.home.current().number) != self.deployed.number:
             return self._refused(f"deployment {now} came while this was made", moved, verdict, new)
         release = self._publish(model, bundle, verdict)
         return Updated(_PUBLISHED, "", new, moved, verdict, release / "bundle", self.home.current().number)
+
+    def _waits(self, reason: str, moved: dict[str, Any], new: int) -> Updated:
+        log.info("nothing is updated: %s", reason)
+        return Updated(_NOT_YET, reason, new, moved, None, self.served, self.deployed.number)
+
+    def _reference(self) -> float | None:
+        """What was served before the first update, by the same metric on the same contexts; None if nothing says so."""
+        found = self.before.get("reference")
+        if found is None:
+            return None
+        if found["of"] != self._measure():
+            log.warning("the metric or the data of the run have changed: what may be lost is counted from here on")
+            return None
+        return float(found["value"])
+
+    def _measure(self) -> list[str]:
+        """What makes two values comparable."""
+        return [self.run.recipe.evaluate.metric, self.run.split.fingerprint]
 
     def _refused(self, reason: str, moved: dict[str, Any], verdict: Verdict | None, new: int) -> Updated:
         log.warning("the served bundle stays: %s", reason)
@@ -235,7 +258,9 @@ class _Update:
         with atomic_directory(release) as part:
             shutil.copytree(bundle, part / "bundle")
             model.save(part / "model")
-            write_json(part / _RECORD, {"cursor": self.feedback.last, "gate": verdict.record()})
+            reference = {"of": self._measure(), "value": verdict.old_reference}
+            record = {"cursor": self.feedback.last, "gate": verdict.record(), "reference": reference}
+            write_json(part / _RECORD, record)
         main, *others = self.home.current().variants
         reason = f"update to event {self.feedback.last}"
         self.home.publish([replace(main, bundle=release / "bundle"), *others], reason, self.deployed.number)
