@@ -1,7 +1,7 @@
-"""What a language model adds over ids alone: ``make bench-llm-gain [PART=embeddings] [BENCH=alkdrec-ml]``.
+"""What a language model adds over ids alone: ``make bench-llm-gain [PART=embeddings] [DATA=movies] [BENCH=…]``.
 
-Each part measures one way of using it; with ``PART`` only that one is measured, and what was measured of the others
-before is kept. The last line is JSON, with an object for each part.
+Each part measures one way of using it, on one or several data sets; with ``PART`` only that one is measured, and what
+was measured of the others before is kept. The last line is JSON, with an object for each part and data set.
 
 - ``embeddings``: its hidden states of title and genres, as a hint on the student's item vectors, or inside them.
 - ``rankings``: it is asked, as it comes, to rank five candidates of item-kNN, for a sample of contexts; the student
@@ -9,7 +9,7 @@ before is kept. The last line is JSON, with an object for each part.
 - ``fine-tuned``: its first blocks are fine-tuned as the recommender (``llm-recommender``), and the student learns from
   its rankings. Beside it stands the same network with random weights in place of those of the language model.
 
-For these three see ``quality/words.py``.
+For these three see ``quality/words.py``; ``DATA`` is ``movies``, ``games``, or both, joined by a comma.
 
 - ``active``: 500 lists that are chosen, against 500 at random and against the 500 that ALKDRec published, out of
   GPT-4's stored rankings for its sessions: see ``quality/active.py``. It needs the published benchmarks.
@@ -31,33 +31,32 @@ Line = dict[str, Any]
 RESULTS = Path(__file__).parent / "results" / "llm-gain.json"
 
 
-def embeddings(_: argparse.Namespace) -> Line:
+def embeddings(options: argparse.Namespace) -> Line:
     """The language model is read."""
     from quality import words
 
-    return words.embeddings()
+    return {name: words.embeddings(name) for name in options.data.split(",")}
 
 
-def rankings(_: argparse.Namespace) -> Line:
+def rankings(options: argparse.Namespace) -> Line:
     """The language model is asked."""
     from quality import words
 
-    return words.rankings()
+    return {name: words.rankings(name) for name in options.data.split(",")}
 
 
-def fine_tuned(_: argparse.Namespace) -> Line:
+def fine_tuned(options: argparse.Namespace) -> Line:
     """The language model is trained."""
     from quality import words
 
-    return words.fine_tuned()
+    return {name: words.fine_tuned(name) for name in options.data.split(",")}
 
 
 def active(options: argparse.Namespace) -> Line:
     """Active labelling on a published benchmark, or on several joined by a comma."""
     from quality.active import measure
 
-    found = {name: measure(name, options.seeds) for name in options.bench.split(",")}
-    return {"reached": all(one["reached"] for one in found.values()), **found}
+    return {name: measure(name, options.seeds) for name in options.bench.split(",")}
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {
@@ -80,6 +79,7 @@ def main() -> None:
     """Measure what is wanted; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", default=os.environ.get("PART", ""), choices=["", *PARTS], help="all if empty")
+    parser.add_argument("--data", default=os.environ.get("DATA", "movies"), help="of all but active")
     parser.add_argument("--bench", default=os.environ.get("BENCH", "alkdrec-ml"), help="of active")
     parser.add_argument("--seeds", type=int, default=int(os.environ.get("SEEDS", "3")), help="of active")
     options = parser.parse_args()
@@ -87,13 +87,17 @@ def main() -> None:
     known = read_json(RESULTS) if RESULTS.exists() else {}
     parts = {name: known[name] for name in PARTS if name in known}
     for name in [options.part] if options.part else PARTS:
-        parts[name] = PARTS[name](options)
+        parts[name] = parts.get(name, {}) | PARTS[name](options)
         print(name, json.dumps(parts[name]), flush=True)
     line = {
         "bench": "llm-gain",
         "target": "; ".join(f"{name}: {TARGETS[name]}" for name in parts),
-        "measured": "; ".join(f"{name}: {'yes' if part['reached'] else 'no'}" for name, part in parts.items()),
-        "ok": all(part["reached"] for part in parts.values()),
+        "measured": "; ".join(
+            f"{name} ({data}): {'yes' if one['reached'] else 'no'}"
+            for name, part in parts.items()
+            for data, one in part.items()
+        ),
+        "ok": all(one["reached"] for part in parts.values() for one in part.values()),
         **parts,
     }
     print(json.dumps(line))

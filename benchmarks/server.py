@@ -45,8 +45,10 @@ _PATIENCE = 120.0
 _EVENTS = 50
 
 
-def bundle_of(path: Path, n_items: int, dim: int = 64, seed: int = 0, *, text: bool = False) -> Path:
-    """A bundle of a SASRec with weights as they are drawn: neither its size nor its time depends on what it learned.
+def bundle_of(path: Path, n_items: int, dim: int = 64, seed: int = 0, *, text: bool = False, users: int = 0) -> Path:
+    """A bundle of a model with weights as they are drawn: neither its size nor its time depends on what it learned.
+
+    It is a SASRec, or matrix factorisation where it is to know users.
 
     Args:
         path: Where.
@@ -54,19 +56,21 @@ def bundle_of(path: Path, n_items: int, dim: int = 64, seed: int = 0, *, text: b
         dim: Width.
         seed: Of the weights.
         text: With a text tower, so that items can be added.
+        users: That it knows by id, "0", "1" and so on; 0: none.
     """
     from recdistill.compression import write_bundle
-    from recdistill.models.sasrec import SASRec
+    from recdistill.models import MF, SASRec
 
     random = np.random.default_rng(seed)
-    log = Sequences.from_lists(random.integers(0, n_items, (200, _EVENTS)).tolist())
+    log = Sequences.from_lists(random.integers(0, n_items, (users or 200, _EVENTS)).tolist())
     titles = [f"Item {at}" for at in range(n_items)]
     texts = [f"Item {at} about topic {at % 50}" for at in range(n_items)]
     catalogue = Catalogue([str(at) for at in range(n_items)], titles=titles, texts=texts)
     dataset = Dataset([str(user) for user in range(len(log))], catalogue, log)
     empty: Any = None
-    model = SASRec(dim=dim, max_length=_EVENTS).build(Split(dataset, log, empty, empty, "all"), seed=seed)
-    made: Path = write_bundle(model, dataset, path, tower=text)
+    config = MF(dim=dim) if users else SASRec(dim=dim, max_length=_EVENTS)
+    model = config.build(Split(dataset, log, empty, empty, "all"), seed=seed)
+    made: Path = write_bundle(model, dataset, path, tower=text, users=bool(users))
     return made
 
 

@@ -10,18 +10,22 @@ validation, which has no cold items, with the first seed; then three seeds are t
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 import recdistill as rd
 from recdistill.cli.demo import RECIPE
+from recdistill.data import Cleaning, LeaveLastOut, read
 from recdistill.data.dataset import Contexts, Split
 from recdistill.data.sequences import Sequences
+from recdistill.errors import DataError
 from recdistill.evaluation import compare
 from recdistill.evaluation.metrics import metric_values
 from recdistill.evaluation.ranking import rank
@@ -38,6 +42,8 @@ from recdistill.teachers.llm.candidates import RecommenderCandidates
 from recdistill.teachers.llm.tasks import Listwise
 from recdistill.training import Fitted, Training, fit
 
+from .splits import bench_directory
+
 SEEDS = (0, 1, 2)
 CONTROLS = SEEDS[:1]
 """Of the network with random weights, which costs as much as the fine-tuned one."""
@@ -46,6 +52,7 @@ TRAINING = Training(epochs=16, patience=3, lr=4e-3, batch=1024, weight_decay=0.3
 TEACHER = LLMRecommender(dim=32, layers=2, dropout=0.3, max_length=20, text="smollm2", dtype="float32")
 FINE_TUNING = Training(epochs=3, patience=2, lr=2e-3, batch=512, weight_decay=0.1, warmup=20)
 NEWEST, COLD_SHARE, LEAST = 20, 0.1, 5
+_USERS = 8_000
 METRICS = {"all": "ndcg@10", "warm": "recall@10", "tail": "recall@10", "cold": "recall@10"}
 """By slice of what is asked; warm are the items that make up most of the events, tail the others that have some."""
 _SLICE = {"warm": "head"}
@@ -56,16 +63,18 @@ Values = dict[str, npt.NDArray[np.float64]]
 
 
 class World:
-    """The data, and what several parts need of them."""
+    """The data, and what several parts need of them.
 
-    def __init__(self) -> None:
-        recipe = load_recipe(RECIPE)
-        with tempfile.TemporaryDirectory() as folder:
-            whole = split_data(recipe.data, recipe.base, Path(folder) / "quarantine.csv")
-        self.split = _with_cold(whole)
+    Args:
+        data: Name of the data, one of :data:`DATA`.
+    """
+
+    def __init__(self, data: str) -> None:
+        self.split = _with_cold(DATA[data]())
         self.slices = slices(self.split, self.split.test)
         encoder = rd.teachers.LLMEncoder(layer=0.5)
-        self.embeddings = rd.teach(encoder, self.split, name="smollm2", directory=_KEPT / "embeddings")
+        self.kept = _KEPT if data == "movies" else _KEPT / data
+        self.embeddings = rd.teach(encoder, self.split, name="smollm2", directory=self.kept / "embeddings")
         self._alone: list[Fitted] = []
 
     def student(
@@ -122,9 +131,9 @@ def chosen(found: Mapping[str, Fitted]) -> str:
     return max(found, key=lambda name: valid(found[name]))
 
 
-def embeddings() -> dict[str, Any]:
+def embeddings(data: str) -> dict[str, Any]:
     """The language model's vectors of the items' texts."""
-    world = World()
+    world = World(data)
     ways: dict[str, tuple[ModelConfig, list[ObjectiveConfig]]] = {
         f"hint {weight}": (STUDENT, [CrossEntropy(), EmbeddingHint(teacher="smollm2", weight=weight)])
         for weight in (0.2, 1.0, 4.0)
@@ -148,13 +157,13 @@ def embeddings() -> dict[str, Any]:
     return {"reached": max(found_cold) > chance, "recall by chance": round(chance, 4), **found}
 
 
-def rankings() -> dict[str, Any]:
+def rankings(data: str) -> dict[str, Any]:
     """The language model as it comes, asked about a sample of contexts."""
-    world = World()
+    world = World(data)
     candidates = RecommenderCandidates(n=5, model=ItemKNN())
     task = Listwise(contexts=150, history=5, candidates=candidates)
     llm = rd.teachers.LLM(task=task, backend=GGUF(threads=1, context=1024, slots=2))
-    knowledge = rd.teach(llm, world.split, name="llm", directory=_KEPT / "rankings")
+    knowledge = rd.teach(llm, world.split, name="llm", directory=world.kept / "rankings")
     first = {
         str(weight): world.student(
             SEEDS[0], [CrossEntropy(), SoftLabels(teacher="llm", weight=weight)], knowledge=knowledge
@@ -169,9 +178,9 @@ def rankings() -> dict[str, Any]:
     return {"reached": _better(gains, "all"), **told, f"weight {weight}": gains}
 
 
-def fine_tuned() -> dict[str, Any]:
+def fine_tuned(data: str) -> dict[str, Any]:
     """The language model's first blocks as the recommender, and a student of it."""
-    world = World()
+    world = World(data)
     teachers = [_fine_tuned(world, TEACHER, seed).model for seed in SEEDS]
     alone = [one.model for one in world.alone]
     students = []
@@ -214,6 +223,32 @@ def _random_weights() -> Path:
         torch.manual_seed(0)
         AutoModel.from_config(shape).save_pretrained(folder)
     return folder
+
+
+def _movies() -> Split:
+    recipe = load_recipe(RECIPE)
+    with tempfile.TemporaryDirectory() as folder:
+        return split_data(recipe.data, recipe.base, Path(folder) / "quarantine.csv")
+
+
+def _games() -> Split:
+    """Users as they are drawn; what they bought stands in the order in which they bought it."""
+    place = Path(os.environ.get("RECDISTILL_DATA", bench_directory().parent / "data")) / "amazon-games"
+    if not place.exists():
+        raise DataError("no such folder", where=place, hint="set RECDISTILL_DATA to the folder that has amazon-games")
+    options: dict[str, Any] = {"separator": "\t", "quote_char": None, "schema_overrides": [pl.String, pl.String]}
+    rows = pl.read_csv(place / "sequences.tsv.gz", **options).sample(_USERS, seed=0)
+    events = rows.select(user="user_id", item=pl.col("item_ids").str.split(" ")).with_columns(
+        time=pl.int_ranges(pl.col("item").list.len())
+    )
+    items = pl.read_csv(place / "items.tsv.gz", **options).rename({"item_id": "item"})
+    log = events.explode("item", "time")
+    dataset = read(log, items=items, cleaning=Cleaning(min_item_events=LEAST), name="amazon-games")
+    return LeaveLastOut().split(dataset)
+
+
+DATA: dict[str, Callable[[], Split]] = {"movies": _movies, "games": _games}
+"""Name to the data."""
 
 
 def _with_cold(whole: Split) -> Split:

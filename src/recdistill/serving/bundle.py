@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -216,7 +216,7 @@ class Bundle:
         state, asked = self._state, Asked(history, n, exclude_history, deny, where, diversity, user)
         history, vector = self._known(asked)
         wanted = _wanted(state, n, _hidden(asked, history), where, diversity)
-        return _varied(state, _best(state, history, vector, wanted), n, diversity)
+        return _varied(state, _best_each(state, [(history, vector)], [wanted])[0], n, diversity)
 
     def recommend_each(self, asked: Sequence[Asked]) -> list[Found]:
         """Answers to several questions, as :meth:`recommend_indices` gives them; context vectors are made together.
@@ -230,16 +230,7 @@ class Bundle:
             _wanted(state, one.n, _hidden(one, history), one.where, one.diversity)
             for one, (history, _) in zip(asked, known, strict=True)
         ]
-        rows = [row for row, (history, vector) in enumerate(known) if len(history) and vector is None]
-        together: Iterator[Found] = iter(())
-        if rows:
-            lengths = np.cumsum([0, *(len(known[row][0]) for row in rows)])
-            histories = Sequences(lengths, np.concatenate([known[row][0] for row in rows]).astype(np.int32))
-            together = iter(state.scorer.best_each(histories, [wanted[row] for row in rows]))
-        chosen = set(rows)
-        found = [
-            next(together) if row in chosen else _best(state, *known[row], wanted[row]) for row in range(len(asked))
-        ]
+        found = _best_each(state, known, wanted)
         return [_varied(state, pool, one.n, one.diversity) for one, pool in zip(asked, found, strict=True)]
 
     def similar(
@@ -421,12 +412,22 @@ def _followed(kept: Indices, new: Indices) -> Indices:
     return np.concatenate([kept, new])
 
 
-def _best(state: _State, history: Indices, vector: Floats | None, wanted: Wanted) -> Found:
-    if vector is not None:
-        return state.scorer.best_for(vector, wanted)
-    if len(history):
-        return state.scorer.best(history, wanted)
-    return wanted.best(state.shelf.popularity.astype(np.float32))
+def _best_each(state: _State, known: Sequence[tuple[Indices, Floats | None]], wanted: Sequence[Wanted]) -> list[Found]:
+    """Histories together, and users' own vectors together; who has neither gets what many use."""
+    found: dict[int, Found] = {}
+    vectors = {row: vector for row, (_, vector) in enumerate(known) if vector is not None}
+    if vectors:
+        together = np.stack(list(vectors.values()))
+        found.update(zip(vectors, state.scorer.best_for_each(together, [wanted[row] for row in vectors]), strict=True))
+    histories = {row: history for row, (history, _) in enumerate(known) if len(history) and row not in vectors}
+    if histories:
+        ends = np.cumsum([0, *map(len, histories.values())])
+        packed = Sequences(ends, np.concatenate(list(histories.values())).astype(np.int32))
+        found.update(zip(histories, state.scorer.best_each(packed, [wanted[row] for row in histories]), strict=True))
+    for row in range(len(known)):
+        if row not in found:
+            found[row] = wanted[row].best(state.shelf.popularity.astype(np.float32))
+    return [found[row] for row in range(len(known))]
 
 
 def _hidden(asked: Asked, history: Indices) -> Indices | None:

@@ -53,8 +53,8 @@ class Scorer(ABC):
         rows = range(len(histories))
         return [self.best(histories[row].astype(np.int64), one) for row, one in zip(rows, wanted, strict=True)]
 
-    def best_for(self, user: Floats, wanted: Wanted) -> Found:
-        """The same for a user's own vector."""
+    def best_for_each(self, users: Floats, wanted: Sequence[Wanted]) -> list[Found]:
+        """The same for users' own vectors: float32 ``[n, dim]``."""
         raise BundleError("this bundle ranks by histories, not by vectors of users", hint="write the bundle again")
 
     def similar(self, item: int, wanted: Wanted) -> Found:
@@ -113,8 +113,8 @@ class VectorScorer(Scorer):
     def best_each(self, histories: Sequences, wanted: Sequence[Wanted]) -> list[Found]:
         return self.table.best_each(self.contexts(histories), wanted, self.bias)
 
-    def best_for(self, user: Floats, wanted: Wanted) -> Found:
-        return self.table.best(user, wanted, self.bias)
+    def best_for_each(self, users: Floats, wanted: Sequence[Wanted]) -> list[Found]:
+        return self.table.best_each(users, wanted, self.bias)
 
     def similar(self, item: int, wanted: Wanted) -> Found:
         """By the cosine of the item vectors."""

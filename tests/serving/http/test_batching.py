@@ -58,3 +58,30 @@ def test_a_question_that_was_given_up_is_not_answered() -> None:
 
     asyncio.run(ask())
     assert asked == [0, 2]
+
+
+def test_answers_may_come_later() -> None:
+    async def ask() -> None:
+        asked: list[list[int]] = []
+
+        def work(questions: Sequence[int]) -> asyncio.Future[Sequence[int]]:
+            asked.append(list(questions))
+            return asyncio.ensure_future(late(questions))
+
+        async def late(questions: Sequence[int]) -> list[int]:
+            await asyncio.sleep(0.01)
+            if 0 in questions:
+                raise ValueError("zero")
+            return [10 * question for question in questions]
+
+        batcher = Batcher(work, 8)
+        tasks = [asyncio.ensure_future(batcher(k)) for k in range(4)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # they are being asked now
+        tasks[3].cancel()
+        got = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [str(answer) for answer in got] == ["zero", "10", "20", ""]
+        assert tasks[3].cancelled()
+        assert asked == [[0, 1, 2, 3], [0], [1], [2]]
+
+    asyncio.run(ask())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
 
 __all__ = ["Batcher"]
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+_Waiting: TypeAlias = tuple[Q, "asyncio.Future[A]"]
 
 
 class Batcher(Generic[Q, A]):
@@ -19,17 +21,20 @@ class Batcher(Generic[Q, A]):
     grow with the load, without a clock.
 
     Args:
-        work: Answers some questions, one answer each. If it raises, each question is asked alone, so that an exception
-            belongs to the question that caused it.
+        work: Answers some questions, one answer each, at once or as a future. If that fails, each question is asked
+            alone, so that an exception belongs to the question that caused it.
         most: Questions in one batch.
         seen: Told the size of every batch.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Q]], Sequence[A]], most: int, seen: Callable[[float], object] = lambda _: None
+        self,
+        work: Callable[[Sequence[Q]], Sequence[A] | asyncio.Future[Sequence[A]]],
+        most: int,
+        seen: Callable[[float], object] = lambda _: None,
     ) -> None:
         self._work, self._most, self._seen = work, most, seen
-        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
+        self._waiting: list[_Waiting[Q, A]] = []
 
     async def __call__(self, question: Q) -> A:
         """The answer to one question."""
@@ -44,22 +49,38 @@ class Batcher(Generic[Q, A]):
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
-        open_ = [(question, future) for question, future in batch if not future.done()]  # not those that were given up
-        self._seen(len(open_))
-        try:
-            answers = self._work([question for question, _ in open_])
-        except Exception as error:
-            if len(open_) == 1:
-                open_[0][1].set_exception(error)
-                return
-            for question, future in open_:
-                self._answer_alone(question, future)
-            return
-        for (_, future), answer in zip(open_, answers, strict=True):
-            future.set_result(answer)
+        wanted = [(question, future) for question, future in batch if not future.done()]  # not what was given up
+        self._seen(len(wanted))
+        self._ask(wanted)
 
-    def _answer_alone(self, question: Q, future: asyncio.Future[A]) -> None:
+    def _ask(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         try:
-            future.set_result(self._work([question])[0])
+            answers = self._work([question for question, _ in batch])
         except Exception as error:
-            future.set_exception(error)
+            self._fail(batch, error)
+            return
+        if isinstance(answers, asyncio.Future):
+            answers.add_done_callback(partial(self._came, batch))
+        else:
+            _give(batch, answers)
+
+    def _came(self, batch: Sequence[_Waiting[Q, A]], answers: asyncio.Future[Sequence[A]]) -> None:
+        error = asyncio.CancelledError() if answers.cancelled() else answers.exception()
+        if error is not None:
+            self._fail(batch, error)
+        else:
+            _give(batch, answers.result())
+
+    def _fail(self, batch: Sequence[_Waiting[Q, A]], error: BaseException) -> None:
+        if len(batch) > 1:
+            for one in batch:
+                if not one[1].done():
+                    self._ask([one])
+        elif not batch[0][1].done():
+            batch[0][1].set_exception(error)
+
+
+def _give(batch: Sequence[_Waiting[Q, A]], answers: Sequence[A]) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if not future.done():  # given up meanwhile
+            future.set_result(answer)

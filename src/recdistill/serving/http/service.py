@@ -41,6 +41,8 @@ Floats = npt.NDArray[np.float32]
 Plain = dict[str, Any]
 _REMEMBERED = 200
 """Newest events of a user that make their history."""
+_LOOKED_UP = 256
+"""Users whose events are read in one go."""
 _COMPARED = 10
 _NEAR = 5
 """Items that are named beside a new one."""
@@ -84,6 +86,7 @@ class Service:
         self.live, self.events, self.meters = live, events, meters
         self._showcase, self._new_items = showcase or Showcase(None), new_items
         self._batcher: Batcher[_Question, Plain] = Batcher(self._recommend_together, micro_batch, meters.batch.observe)
+        self._histories: Batcher[str, list[str]] = Batcher(self._look_up, _LOOKED_UP)
         self._beside = ThreadPoolExecutor(1, "shadow")
         self._shadowing = 0
         self._answered: Counter[tuple[int, str]] = Counter()
@@ -104,8 +107,12 @@ class Service:
         if question.history is not None or question.user is None:
             return _Question(self.live.now, question, None)
         user = question.user
-        found = await self._stored(lambda store: store.history(user, _REMEMBERED))
+        found = await self._histories(user)
         return _Question(self.live.now, question.model_copy(update={"history": found}), user)
+
+    def _look_up(self, users: Sequence[str]) -> asyncio.Future[Sequence[list[str]]]:
+        """Histories of some users, read in one visit to the event store's thread."""
+        return asyncio.wrap_future(self.events.ask(lambda store: [store.history(user, _REMEMBERED) for user in users]))
 
     def _recommend_together(self, asked: Sequence[_Question]) -> list[Plain]:
         """Lists for questions, those of one bundle scored in one go."""
