@@ -4,7 +4,7 @@ Each part measures one way of using it, on one or several data sets; with ``PART
 was measured of the others before is kept. The last line is JSON, with an object for each part and data set.
 
 - ``embeddings``: its hidden states of title and genres, as a hint on the student's item vectors, or inside them.
-- ``rankings``: it is asked, as it comes, to rank five candidates of item-kNN, for a sample of contexts; the student
+- ``rankings``: it ranks, as it comes, five candidates of item-kNN by the likelihood of their titles; the student
   learns its answers as soft labels beside the log.
 - ``fine-tuned``: its first blocks are fine-tuned as the recommender (``llm-recommender``), and the student learns from
   its rankings. Beside it stands the same network with random weights in place of those of the language model.

@@ -143,7 +143,7 @@ class LLMServer:
             return None
         if asked.path == "/models":
             return Answer({"object": "list", "data": [{"id": "tiny", "max_model_len": 2048}]})
-        if asked.path in ("/embeddings", "/rerank"):
+        if asked.path in ("/embeddings", "/rerank", "/completions"):
             return Answer({"error": {"message": "not here"}}, 404)
         if asked.body["messages"][-1]["content"] == "Say A.":
             return letters({"A": -0.1, "B": -2.5, **{f"t{n}": -3.0 - n for n in range(18)}})

@@ -37,9 +37,9 @@ from recdistill.objectives.base import ObjectiveConfig
 from recdistill.pretrained import locate
 from recdistill.recipes import load_recipe
 from recdistill.recipes.sources import split_data
-from recdistill.teachers.llm.backends import GGUF
+from recdistill.teachers.llm.backends import Transformers
 from recdistill.teachers.llm.candidates import RecommenderCandidates
-from recdistill.teachers.llm.tasks import Listwise
+from recdistill.teachers.llm.tasks import Likelihood
 from recdistill.training import Fitted, Training, fit
 
 from .splits import bench_directory
@@ -158,12 +158,12 @@ def embeddings(data: str) -> dict[str, Any]:
 
 
 def rankings(data: str) -> dict[str, Any]:
-    """The language model as it comes, asked about a sample of contexts."""
+    """The language model as it comes: how likely it finds titles, for a sample of contexts."""
     world = World(data)
     candidates = RecommenderCandidates(n=5, model=ItemKNN())
-    task = Listwise(contexts=150, history=5, candidates=candidates)
-    llm = rd.teachers.LLM(task=task, backend=GGUF(threads=1, context=1024, slots=2))
-    knowledge = rd.teach(llm, world.split, name="llm", directory=world.kept / "rankings")
+    task = Likelihood(contexts=1000, history=5, candidates=candidates)
+    llm = rd.teachers.LLM(task=task, backend=Transformers(context=1024))
+    knowledge = rd.teach(llm, world.split, name="llm", directory=world.kept / "likelihood")
     first = {
         str(weight): world.student(
             SEEDS[0], [CrossEntropy(), SoftLabels(teacher="llm", weight=weight)], knowledge=knowledge

@@ -28,8 +28,13 @@ def prompts(
         _list()
         return
     prompt = load_prompt(name, chosen)
-    parts = (("system", prompt.system), ("user", prompt.user), ("again", prompt.again))
-    typer.echo(f"version: {prompt.version}\nabout: {prompt.about}")
+    head, parts = [f"version: {prompt.version}", f"about: {prompt.about}"], [("user", prompt.user)]
+    if prompt.without:  # a text that is continued, not a question that is answered
+        head.append(f'joined: "{prompt.joined}"')
+        parts.append(("without", prompt.without))
+    else:
+        parts = [("system", prompt.system), *parts, ("again", prompt.again)]
+    typer.echo("\n".join(head))
     for part, text in parts:
         typer.echo(f"--- {part}\n{text}")
 

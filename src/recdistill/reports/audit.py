@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..evaluation.audit import Bias
 from ..evaluation.audited import Audited
 from ..evaluation.bootstrap import Comparison
 from . import words
@@ -64,11 +65,15 @@ def _facts(audited: Audited) -> list[tuple[str, str | None]]:
         ("answers", f"{words.percent(found.coverage, 1)} of the questions, {sum(audited.tokens):,} tokens paid now"),
         ("same first item", None if same is None else f"{words.percent(same, 1)} in another order"),
         ("other wording", None if reworded is None else f"{words.percent(reworded, 1)} the same first item"),
-        ("bias of places", None if bias is None else f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"),
+        ("bias of places", "none possible" if bias is None else _away(bias)),
         ("says / is right", f"{words.percent(sure.said, 1)} / {words.percent(sure.right, 1)}"),
         (f"with {found.base}", f"{_difference(found.together)} points"),
         ("share", f"{found.share:.2f} beside {found.base}{_use(audited)}"),
     ]
+
+
+def _away(bias: Bias) -> str:
+    return f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"
 
 
 def _use(audited: Audited) -> str:

@@ -228,9 +228,10 @@ def test_who_gave_up_waiting_harms_nobody(folder: str) -> None:
 
 
 def test_models_that_cannot_be_asked(tmp_path: Path) -> None:
-    silent = write_chat_model(tmp_path / "silent", template=None)
+    task = Listwise(contexts=8, candidates=RandomCandidates(n=4))
+    silent = Transformers(model=write_chat_model(tmp_path / "silent", template=None))
     with pytest.raises(TeacherError, match=r"silent: has no chat template; use a model that was tuned"):
-        LocalModel(Transformers(model=silent))
+        rd.teachers.LLM(task=task, backend=silent).teach(tiny_split(), tmp_path / "k", "silent")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
     with pytest.raises(TeacherError, match="cannot load this model") as told:

@@ -19,16 +19,16 @@ def test_every_prompt_is_whole_in_both_languages(name: str, language: str) -> No
     assert prompt.version >= 1
     assert prompt.about
     assert in_language(prompt.user, language)  # type: ignore[arg-type]
-    assert prompt.again != prompt.user
+    assert (prompt.again == prompt.user) == bool(prompt.without)  # what is continued cannot be asked again
     assert prompt.digest != other.digest
-    for part in ("system", "user", "again"):
+    for part in ("system", "user", "again", "without"):
         first, second = (set(re.findall(r"\{(\w+)\}", getattr(p, part))) for p in (prompt, other))
         assert first == second
 
 
 def test_every_task_that_asks_has_a_prompt() -> None:
     known = {"listwise-letter", "listwise-order"} | (set(TASKS) - {"listwise", "embedding"})
-    ranks = {"listwise-letter", "listwise-order", "pairwise", "pointwise"}
+    ranks = {"listwise-letter", "listwise-order", "likelihood", "pairwise", "pointwise"}
     assert set(prompt_names()) == known | {f"{name}-otherwise" for name in ranks}
 
 

@@ -238,7 +238,7 @@ def _seconds(timed: _Timed, n_left: float, left: Doubles, looked: _Looked) -> Ra
 
 
 def _size(request: Request | None) -> float:
-    return 0.0 if request is None else float(len(request.encoded))
+    return 0.0 if request is None else float(request.size)
 
 
 def _most_out(sitting: Sitting, number: int) -> int:

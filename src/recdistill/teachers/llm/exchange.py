@@ -19,8 +19,9 @@ _LONG = 8192
 """Tokens of an answer that nothing limits."""
 _BYTES_PER_TOKEN = 2
 """English has about four, Chinese about three."""
-Route = Literal["chat", "embeddings", "rerank"]
-"""Ends of the protocol."""
+Route = Literal["chat", "embeddings", "rerank", "likelihood"]
+"""Ends of the protocol; a likelihood is what ``/completions`` says of the tokens of its own prompts."""
+_LIKELIHOOD = ("prefixes", "continuations")
 Top = list[tuple[str, float]]
 """Tokens and their natural-log probabilities at one place of an answer, likeliest first."""
 
@@ -31,7 +32,8 @@ class Request:
 
     Attributes:
         route: Which end of the protocol.
-        body: JSON-like, without the model's name.
+        body: JSON-like, without the model's name; of a likelihood ``prefixes`` and ``continuations``, texts that are
+            asked about each after each.
         prompt: Hash of the prompt's template.
         encoded: The body as JSON.
     """
@@ -66,7 +68,23 @@ class Request:
         if not limits:
             limits = [(context or _LONG) if self.route == "chat" else 0]
         several = self.body.get("n")
-        return len(self.encoded), max(limits) * (several if isinstance(several, int) and several > 1 else 1)
+        each = several if isinstance(several, int) and several > 1 else 1
+        return self.size, max(*limits, int(self.route == "likelihood"), 0) * each * self.texts
+
+    @property
+    def texts(self) -> int:
+        """That are read: of a likelihood each beginning alone, and before each continuation."""
+        if self.route != "likelihood":
+            return 1
+        return len(self.body["prefixes"]) * (len(self.body["continuations"]) + 1)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are read, and of a likelihood one more for the start of each text."""
+        if self.route != "likelihood":
+            return len(self.encoded)
+        before, after = (sum(len(text.encode("utf-8", "replace")) for text in self.body[name]) for name in _LIKELIHOOD)
+        return before * (len(self.body["continuations"]) + 1) + after * len(self.body["prefixes"]) + self.texts
 
     def charged(self, said: str = "") -> tuple[int, int]:
         """Tokens in and out that are counted where the server counts none: rather too many than too few.
@@ -75,7 +93,7 @@ class Request:
             said: The answer.
         """
         limit = self.most_tokens()[1] if {"max_tokens", "max_completion_tokens"} & self.body.keys() else 0
-        return -(-len(self.encoded) // _BYTES_PER_TOKEN), max(limit, -(-len(said.encode()) // _BYTES_PER_TOKEN))
+        return -(-self.size // _BYTES_PER_TOKEN), max(limit, -(-len(said.encode()) // _BYTES_PER_TOKEN))
 
     def reminded(self, said: str, reminder: str) -> Request:
         """The same question once more, with the answer that could not be read and how it should have looked."""
@@ -91,7 +109,8 @@ class Reply:
         text: The answer.
         top: For the first tokens of the answer: the likeliest tokens; empty where none were asked for or given.
         cut: The answer ended at the limit of tokens.
-        numbers: An embedding, or relevances in the order of the documents; float32 ``[any]``.
+        numbers: An embedding, relevances in the order of the documents, or of each continuation after each beginning
+            its natural-log probability and number of tokens; float32 ``[any]``.
         tokens_in: Tokens read, as the server counts.
         tokens_out: Tokens written.
         counted: Whether the server counted them; if not, they are rather too many than too few.
@@ -142,6 +161,7 @@ class Capabilities:
         rerank: It ranks documents.
         chat: It answers questions.
         seconds: Of one short exchange.
+        likelihood: It says how likely it finds a text that it is given.
     """
 
     model: str
@@ -153,6 +173,7 @@ class Capabilities:
     rerank: bool = False
     chat: bool = True
     seconds: float = 0.0
+    likelihood: bool = False
 
 
 class Trouble(Exception):

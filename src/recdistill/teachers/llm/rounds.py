@@ -33,7 +33,7 @@ from .journal import Spent
 from .selectors.base import Ints
 from .selectors.outlook import outlook
 from .tasks.base import Place
-from .tasks.listwise import Listwise
+from .tasks.rankings import RankingTask
 from .teacher import FACTS, LLM, Sitting
 
 __all__ = ["Learn", "Learned", "Round", "label_in_rounds"]
@@ -132,7 +132,7 @@ class _Rounds:
     """The state of :func:`label_in_rounds`."""
 
     def __init__(self, llm: LLM, split: Split, path: Path, name: str, knowledge: Knowledge, learn: Learn) -> None:
-        if llm.select is None or not isinstance(llm.task, Listwise):
+        if llm.select is None or not isinstance(llm.task, RankingTask):
             raise ConfigError("chooses no contexts", key=("select",), hint="say how, or call teach")
         self.llm, self.task, self.select = llm, llm.task, llm.select
         self.split, self.path, self.name, self.knowledge, self.learn = split, path, name, knowledge, learn
@@ -202,7 +202,7 @@ class _Rounds:
             return self.knowledge.rankings(self.select.against)[0]
         return self.students[-2].model if len(self.students) > 1 else None
 
-    def _task(self, number: int) -> Listwise:
+    def _task(self, number: int) -> RankingTask:
         """The task of a round: on policy, about what the student of the round before ranks first."""
         if not self.select.on_policy or number == 1:
             return self.task
@@ -210,7 +210,7 @@ class _Rounds:
         own = CANDIDATES["recommender"].load()(n=self.task.candidates.n, path=student)
         return self.task.replace(candidates=own)
 
-    async def _ask(self, number: int, task: Listwise, chosen: Ints) -> tuple[int, Spent]:
+    async def _ask(self, number: int, task: RankingTask, chosen: Ints) -> tuple[int, Spent]:
         """Ask about some contexts and write their store; how many lists came, and what all of it cost."""
         job = partial(task.about(chosen).job, self.split, self.knowledge)
         async with self.llm.sitting(self.path, self.name, job, self.cluster) as sitting:

@@ -30,7 +30,7 @@ from .exchange import Capabilities
 from .journal import Journal, Spent
 from .select import Select
 from .tasks.base import Job, Place, TaskConfig
-from .tasks.listwise import Listwise
+from .tasks.rankings import RankingTask
 
 __all__ = ["FACTS", "LLM", "Sitting"]
 
@@ -66,7 +66,8 @@ class LLM(TeacherConfig):
     budget: Budget = Field(Budget(), description="what may be spent, all runs together")
     again: Again = Field(Again(), description="what is asked again")
     select: Select | None = Field(
-        None, description="of listwise: which of the task's contexts are asked about, in rounds; null: all, at once"
+        None,
+        description="of tasks that rank a list: which of its contexts are asked about, in rounds; null: all, at once",
     )
     missing: float = Field(
         0.1, ge=0, le=1, description="share of the questions without an answer that is put up with in a store"
@@ -76,8 +77,8 @@ class LLM(TeacherConfig):
     def _rounds_fit(self) -> LLM:
         if self.select is None:
             return self
-        if not isinstance(self.task, Listwise):
-            hint = "use the task listwise, or remove select"
+        if not isinstance(self.task, RankingTask):
+            hint = "use the task listwise or likelihood, or remove select"
             raise ConfigError(f"contexts of {self.task.name} are not chosen in rounds", key=("select",), hint=hint)
         if self.select.on_policy and self.task.at != "ends":
             what = "the student has learned from the events before which it would be asked for candidates"
@@ -171,7 +172,7 @@ class LLM(TeacherConfig):
 
     def at_most(self) -> LLM:
         """The same without rounds, about as many contexts as they may choose: what it can cost at most."""
-        if self.select is None or not isinstance(self.task, Listwise):
+        if self.select is None or not isinstance(self.task, RankingTask):
             return self
         known = self.task.contexts
         wanted = self.select.contexts if known is None else min(known, self.select.contexts)

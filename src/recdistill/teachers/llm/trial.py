@@ -21,9 +21,11 @@ from .prompts import load_prompt, prompt_names
 from .reading import LETTERS, choice_of
 from .tasks.base import Job
 from .tasks.contexts import CandidatesTask
+from .tasks.likelihood import Likelihood, LikelihoodJob
 from .tasks.listwise import Listwise, ListwiseJob
 from .tasks.pairwise import Pairwise, PairwiseJob
 from .tasks.pointwise import Pointwise, PointwiseJob
+from .tasks.rankings import RankingJob
 from .teacher import LLM, Sitting
 
 __all__ = ["Lists", "Trial", "hold_trial"]
@@ -90,7 +92,7 @@ def hold_trial(
         TeacherError: The task ranks nothing, nobody can be asked about, or the model cannot be asked.
     """
     task = llm.task
-    if not isinstance(task, Listwise | Pairwise | Pointwise):
+    if not isinstance(task, Listwise | Likelihood | Pairwise | Pointwise):
         what = f"{task.name} does not rank candidates, so nothing says whether it is right"
         raise TeacherError(what, hint="look at some of its answers instead")
     chosen, candidates, drawn = _offered(task, split, knowledge or Knowledge(), contexts, lists, seed)
@@ -183,8 +185,8 @@ class _Asking:
     """The questions of a trial, and what their answers are as numbers."""
 
     def __init__(
-        self, task: Listwise | Pairwise | Pointwise, split: Split, contexts: Contexts, candidates: Items, orders: int,
-        seed: int,
+        self, task: Listwise | Likelihood | Pairwise | Pointwise, split: Split, contexts: Contexts, candidates: Items,
+        orders: int, seed: int,
     ) -> None:  # fmt: skip
         self.split, self.candidates = split, candidates
         last = contexts.history.last(task.history)
@@ -205,6 +207,8 @@ class _Asking:
         """All questions."""
         if isinstance(self.task, Listwise):
             return ListwiseJob(self.task, self.split, self.asked, self.candidates, capabilities)
+        if isinstance(self.task, Likelihood):
+            return LikelihoodJob(self.task, self.split, self.asked, self.candidates, capabilities)
         if isinstance(self.task, Pairwise):
             return PairwiseJob(self.task, self.split, self.asked, self.candidates, capabilities)
         items = [row[row >= 0] for row in self.candidates]
@@ -238,7 +242,9 @@ class _Asking:
                 found = self._shares(job, number, row, reply)
                 if found is not None:
                     columns = np.searchsorted(self._known(row), found[0])
-                    p[row, order, columns], places[row, order, columns] = found[1], np.arange(len(columns))
+                    p[row, order, columns] = found[1]
+                    if not isinstance(job, LikelihoodJob):  # there no candidate sees another
+                        places[row, order, columns] = np.arange(len(columns))
         return p, places
 
     def _known(self, row: int) -> Items:
@@ -249,7 +255,7 @@ class _Asking:
     @staticmethod
     def _shares(job: Job, number: int, row: int, reply: Reply) -> tuple[Items, Doubles] | None:
         """Items in the order shown, and their probabilities."""
-        if isinstance(job, ListwiseJob):
+        if isinstance(job, RankingJob):
             found = job.probabilities(number, reply)
             return None if found is None else (found[0], found[1])
         assert isinstance(job, PairwiseJob)

@@ -14,6 +14,7 @@ from ....registry import need
 from ..engine import Backend
 from ..exchange import Capabilities, Failure, Reply, Request, Unreachable
 from .base import BackendConfig
+from .echo import as_completions
 from .probe import probe
 from .protocol import read_reply, seconds_to_wait, trouble_of
 
@@ -21,7 +22,9 @@ __all__ = ["Endpoint", "OpenEndpoint"]
 
 _LARGEST = 64 << 20
 """Bytes of a reply that are read at most."""
-_PATHS = {"chat": "/chat/completions", "embeddings": "/embeddings", "rerank": "/rerank"}
+_PATHS = {
+    "chat": "/chat/completions", "embeddings": "/embeddings", "rerank": "/rerank", "likelihood": "/completions",
+}  # fmt: skip
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -120,7 +123,8 @@ class OpenEndpoint:
 
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
-        body = self._model_and + request.encoded[1:]
+        words = as_completions(request) if request.route == "likelihood" else request
+        body = self._model_and + words.encoded[1:]
         headers = {**self._headers, "Idempotency-Key": mark}
         return read_reply(request, await self.exchange("POST", _PATHS[request.route], body, headers))
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ....errors import TeacherError
 from ....pretrained import locate
 from ....pretrained.loading import choose_device, load_pretrained
 from ..engine import Backend
 from ..exchange import Capabilities, Failure, Hopeless, Reply, Request, Top
 from ..pace import PaceConfig
 from .base import BackendConfig
+from .continuations import Branches, log_likelihoods
 
 __all__ = ["LocalModel", "Transformers"]
 
@@ -34,6 +35,8 @@ class Transformers(BackendConfig):
     """Any causal language model that transformers loads, on a GPU if there is one.
 
     Questions that wait are sorted by length and computed in batches; one that asks for a single token takes one pass.
+    Of one that asks how likely several continuations are, the beginning is computed once for all of them. A model
+    without a chat template can be asked that and nothing else.
     """
 
     name: ClassVar[str] = "transformers"
@@ -57,6 +60,28 @@ class Transformers(BackendConfig):
 
     async def open(self) -> Backend:
         return await asyncio.get_running_loop().run_in_executor(None, LocalModel, self)
+
+
+@dataclass(slots=True)
+class _Likelihood:
+    """A question about continuations: one set of branches for each beginning."""
+
+    branches: list[Branches]
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Reply]
+
+    @property
+    def kind(self) -> Hashable:
+        return "likelihood", len(self.branches)
+
+    @property
+    def length(self) -> int:
+        return sum(one.tokens for one in self.branches)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest text."""
+        return max(one.longest for one in self.branches)
 
 
 @dataclass(slots=True)
@@ -92,6 +117,19 @@ class _Waiting:
         """Whether one pass is enough."""
         return self.most == 1
 
+    @property
+    def kind(self) -> Hashable:
+        return self.alone, self.sampled
+
+    @property
+    def length(self) -> int:
+        return len(self.ids)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of question and answer, if they are not computed in one pass."""
+        return len(self.ids) + (0 if self.alone else self.most)
+
 
 class LocalModel:
     """A loaded model with a thread that answers what waits.
@@ -107,18 +145,19 @@ class LocalModel:
         self.tokenizer, model = load_pretrained(
             "AutoModelForCausalLM", config, weights, self.device, padding_side="left"
         )
-        if self.tokenizer.chat_template is None:
-            hint = "use a model that was tuned to follow instructions"
-            raise TeacherError("has no chat template", where=config.model, hint=hint)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.model = model.eval().to(self.device)
         places = getattr(model.config.get_text_config(), "max_position_embeddings", None) or config.context
         self.context = min(config.context, int(places))
         identity = f"{weights.identity} {model.dtype} {self.device.type} context={self.context}"
-        self.capabilities = Capabilities(config.model, config.identified(identity), _TOP, False, self.context)
+        chat = self.tokenizer.chat_template is not None
+        self.capabilities = Capabilities(
+            config.model, config.identified(identity), _TOP if chat else 0, False, self.context, chat=chat,
+            likelihood=True,
+        )  # fmt: skip
         self._budget = config.batch_tokens or (2048 if self.device.type == "cpu" else 65_536)
-        self._pool: list[_Waiting] = []
+        self._pool: list[_Waiting | _Likelihood] = []
         self._news = threading.Condition()
         self._open = True
         self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
@@ -130,19 +169,44 @@ class LocalModel:
 
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
-        if request.route != "chat":
+        if request.route == "likelihood":
+            waiting: _Waiting | _Likelihood = self._likelihood(request)
+        elif request.route == "chat":
+            waiting = self._chat(request)
+        else:
             raise Failure(f"this backend does no {request.route}", again=False)
-        ids = self.tokenizer.apply_chat_template(
-            request.body["messages"], add_generation_prompt=True, return_dict=False, tokenize=True
-        )
-        waiting = _Waiting.of(request.body, ids)
-        room = self.context - waiting.most
-        if len(ids) > room:
-            raise Failure(f"the question has {len(ids)} tokens, there is room for {room}", again=False)
         with self._news:
             self._pool.append(waiting)
             self._news.notify()
         return await waiting.answer
+
+    def _chat(self, request: Request) -> _Waiting:
+        if not self.capabilities.chat:
+            hint = "use a model that was tuned to follow instructions, or ask it for likelihoods"
+            raise Hopeless("has no chat template", hint)
+        ids = self.tokenizer.apply_chat_template(
+            request.body["messages"], add_generation_prompt=True, return_dict=False, tokenize=True
+        )
+        waiting = _Waiting.of(request.body, ids)
+        self._fits(len(ids), self.context - waiting.most)
+        return waiting
+
+    def _likelihood(self, request: Request) -> _Likelihood:
+        texts, loop = request.body["continuations"], asyncio.get_running_loop()
+        known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        start = next((token for token in known if token is not None), 0)
+        branches = [Branches.of(self._encoded, prefix, texts, start) for prefix in request.body["prefixes"]]
+        waiting = _Likelihood(branches, loop, loop.create_future())
+        self._fits(waiting.longest, self.context)
+        return waiting
+
+    def _encoded(self, text: str) -> list[int]:
+        return list(self.tokenizer(text)["input_ids"])
+
+    @staticmethod
+    def _fits(tokens: int, room: int) -> None:
+        if tokens > room:
+            raise Failure(f"the question has {tokens} tokens, there is room for {room}", again=False)
 
     async def close(self) -> None:
         """End the thread and let the memory go."""
@@ -167,7 +231,7 @@ class LocalModel:
                 with suppress(RuntimeError):  # who asked has gone, and their loop with them
                     waiting.loop.call_soon_threadsafe(_deliver, waiting.answer, reply)
 
-    def _answers(self, batch: list[_Waiting]) -> Sequence[Reply | Failure]:
+    def _answers(self, batch: list[_Waiting | _Likelihood]) -> Sequence[Reply | Failure]:
         """Whatever happens, something for each: one that hears nothing would wait for ever."""
         try:
             return self._answer(batch)
@@ -181,19 +245,34 @@ class LocalModel:
         middle = len(batch) // 2
         return [*self._answers(batch[:middle]), *self._answers(batch[middle:])]
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Waiting | _Likelihood]:
         """The longest that waits and others of its length and kind, within the budget of tokens."""
-        self._pool.sort(key=lambda waiting: len(waiting.ids), reverse=True)
+        self._pool.sort(key=lambda waiting: waiting.length, reverse=True)
         first = self._pool[0]
-        longest = len(first.ids) + (0 if first.alone else first.most)
-        alike = [w for w in self._pool if (w.alone, w.sampled) == (first.alone, first.sampled)]
-        batch = alike[: max(1, self._budget // longest)]
+        alike = [w for w in self._pool if w.kind == first.kind]
+        batch = alike[: max(1, self._budget // first.longest)]
         chosen = set(map(id, batch))
         self._pool = [waiting for waiting in self._pool if id(waiting) not in chosen]
         return batch
 
+    def _answer(self, batch: list[_Waiting | _Likelihood]) -> list[Reply]:
+        likely = [waiting for waiting in batch if isinstance(waiting, _Likelihood)]
+        return self._likely(likely) if likely else self._written([w for w in batch if isinstance(w, _Waiting)])
+
+    def _likely(self, batch: list[_Likelihood]) -> list[Reply]:
+        """The first beginnings of all questions, then the second ones: these are often the same."""
+        found: list[list[Any]] = [[] for _ in batch]
+        for beginnings in zip(*(waiting.branches for waiting in batch), strict=True):
+            parts = log_likelihoods(self.model, self.tokenizer.pad_token_id or 0, beginnings, self._budget)
+            for numbers, part in zip(found, parts, strict=True):
+                numbers.append(part.ravel())
+        return [
+            Reply(numbers=np.concatenate(numbers), tokens_in=waiting.length)
+            for waiting, numbers in zip(batch, found, strict=True)
+        ]
+
     @torch.inference_mode()
-    def _answer(self, batch: list[_Waiting]) -> list[Reply]:
+    def _written(self, batch: list[_Waiting]) -> list[Reply]:
         padded = self.tokenizer.pad({"input_ids": [w.ids for w in batch]}, return_tensors="pt").to(self.device)
         if batch[0].alone and not batch[0].sampled:
             logits = self.model(**padded, logits_to_keep=1).logits[:, -1]

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _TOP = (20, 5, 1)
 """Numbers of log-probabilities that are tried, most first: what servers commonly allow."""
 _TRIES = 4
+_LIKELY = {"prefixes": ["One, two,"], "continuations": [" three", " seventy-four"]}
 
 
 async def probe(endpoint: OpenEndpoint, model: str | None) -> Capabilities:
@@ -47,10 +48,12 @@ async def probe(endpoint: OpenEndpoint, model: str | None) -> Capabilities:
     json_mode = chat is not None and await _json(endpoint)
     embeds = await _ask(endpoint, Request("embeddings", {"input": ["a"]})) is not None
     ranks = await _ask(endpoint, Request("rerank", {"query": "a", "documents": ["a", "b"]})) is not None
-    if chat is None and not embeds and not ranks:
-        raise TeacherError("answers nothing: no chat, no embeddings, no ranking", where=endpoint.place)
+    likely = await _ask(endpoint, Request("likelihood", _LIKELY))
+    likelihood = likely is not None and likely.numbers is not None
+    if chat is None and not embeds and not ranks and not likelihood:
+        raise TeacherError("answers nothing: no chat, no embeddings, no ranking, no likelihood", where=endpoint.place)
     context = listed.get(name)
-    return Capabilities(name, name, top, json_mode, context, embeds, ranks, chat is not None, seconds)
+    return Capabilities(name, name, top, json_mode, context, embeds, ranks, chat is not None, seconds, likelihood)
 
 
 def _short(**more: Any) -> dict[str, Any]:

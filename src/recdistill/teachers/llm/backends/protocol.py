@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..exchange import Failure, Hopeless, Refusal, Reply, Request, Top, Trouble
+from .echo import read_echo
 
 __all__ = ["read_reply", "seconds_to_wait", "trouble_of"]
 
@@ -35,6 +36,8 @@ def read_reply(request: Request, data: bytes) -> Reply:
         usage = _object(body.get("usage")) if isinstance(body, dict) else {}
         if request.route == "chat":
             return _chat(request, _object(body), usage)
+        if request.route == "likelihood":
+            return _likelihood(request, _object(body), usage)
         numbers = _numbers(request, _object(body))
         read = usage.get("prompt_tokens", usage.get("total_tokens"))
         counted = read is not None
@@ -107,6 +110,20 @@ def _chat(request: Request, body: dict[str, Any], usage: dict[str, Any]) -> Repl
         raise Refusal(str(message.get("refusal") or "taken away by a filter")[:_SHOWN], None, *tokens)
     cut = choice.get("finish_reason") == "length"
     return Reply(text, _top(choice.get("logprobs")), cut, None, *tokens, counted)
+
+
+def _likelihood(request: Request, body: dict[str, Any], usage: dict[str, Any]) -> Reply:
+    try:
+        numbers = read_echo(request, body, usage)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        # a server that leaves out what it was asked for will do so again
+        raise Failure(
+            f"no log-probabilities of the texts given ({type(error).__name__}: {error})", again=False
+        ) from None
+    counted = "prompt_tokens" in usage
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    tokens = (_count(read), _count(written)) if counted else request.charged()
+    return Reply("", [], False, numbers, *tokens, counted)
 
 
 def _top(logprobs: Any) -> list[Top]:

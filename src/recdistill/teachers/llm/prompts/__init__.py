@@ -17,7 +17,7 @@ __all__ = ["LANGUAGES", "Language", "Prompt", "load_prompt", "prompt_names"]
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
-_PARTS = ("system", "user", "again")
+_PARTS = ("system", "user", "again", "without")
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -33,6 +33,8 @@ class Prompt:
         user: The question, with ``{names}`` where something is put in.
         again: What is said when an answer could not be read.
         digest: Hash over all of it: 16 hex digits.
+        without: Of a text that is continued, what it is without a history; may be empty.
+        joined: Of such a text, what stands between the titles of a history.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Prompt:
     user: str
     again: str
     digest: str
+    without: str = ""
+    joined: str = "\n"
 
     def messages(self, **values: str) -> list[dict[str, str]]:
         """The question with everything put in; what is put in is not looked into again."""
@@ -51,6 +55,11 @@ class Prompt:
     def reminder(self, **values: str) -> str:
         """What is said when an answer could not be read."""
         return _filled(self.again, values)
+
+    @staticmethod
+    def filled(template: str, **values: str) -> str:
+        """A part of it with everything put in."""
+        return _filled(template, values)
 
     def check(self, wanted: set[str]) -> None:
         """See that the template asks about what it should.
@@ -105,8 +114,10 @@ def _parse(name: str, text: str) -> Prompt:
             "is no prompt", where=name, hint="it needs a line 'version: 1', then '--- user' and the question"
         )
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    system, user, again = (parts.get(key, "") for key in _PARTS)
-    return Prompt(name, int(facts["version"]), facts.get("about", ""), system, user, again or user, digest)
+    system, user, again, without = (parts.get(key, "") for key in _PARTS)
+    about, joined = facts.get("about", ""), facts.get("joined", "\n")
+    joined = joined.removeprefix('"').removesuffix('"')
+    return Prompt(name, int(facts["version"]), about, system, user, again or user, digest, without, joined)
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

@@ -11,6 +11,9 @@ _HERE = "recdistill.teachers.llm.tasks"
 TASKS = Components(
     "tasks",
     Component("listwise", f"{_HERE}.listwise:Listwise", "llm", "candidates ranked for a history: rankings"),
+    Component(
+        "likelihood", f"{_HERE}.likelihood:Likelihood", "llm", "candidates by the likelihood of their titles: rankings"
+    ),
     Component("pairwise", f"{_HERE}.pairwise:Pairwise", "llm", "which of two candidates suits a history: preferences"),
     Component(
         "pointwise", f"{_HERE}.pointwise:Pointwise", "llm", "whether a candidate suits a history: scores and rankings"

@@ -121,8 +121,11 @@ class ContextJob(Job):
 
     def history(self, context: int) -> str:
         """The history on numbered lines, the newest last; empty if nothing is known of its items."""
-        shown = [text for item in self.asked.history[context].tolist() if (text := self.texts[item])]
-        return "\n".join(f"{number}. {text}" for number, text in enumerate(shown, 1))
+        return "\n".join(f"{number}. {text}" for number, text in enumerate(self.titles(context), 1))
+
+    def titles(self, context: int) -> list[str]:
+        """Texts of the items in the history, the newest last."""
+        return [text for item in self.asked.history[context].tolist() if (text := self.texts[item])]
 
     def known(self, items: Items) -> Items:
         """Those of some candidates of which something can be said."""
