@@ -86,6 +86,12 @@ def test_init_writes_a_recipe_that_is_valid(call: Invoke, here: Path) -> None:
     assert recipe.main_teacher() == "large"
 
 
+def test_a_log_without_time_is_said(call: Invoke, here: Path) -> None:
+    (here / "plain.csv").write_text("user,item\na,1\na,2\nb,1\n", encoding="utf-8")
+    assert "no column says when: the order of rows counts" in call("data", "plain.csv").stdout
+    assert "no column says when" not in call("data", "ratings.csv").stdout
+
+
 def test_init_never_overwrites_unasked(call: Invoke, here: Path) -> None:
     (here / "movies.yaml").write_text("mine", encoding="utf-8")
     result = call("init", "ratings.csv", "movies.csv")

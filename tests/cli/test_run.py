@@ -99,6 +99,14 @@ def test_a_bundle_with_users_and_a_tower(call: Invoke, run: Path) -> None:
     assert result.exit_code == 0, result.stderr
     bundle = Bundle.open(run / "bundle")
     assert bundle.users is not None
+    user = bundle.users.ids[0]
+    assert call("recommend", run, "--user", user).stdout.startswith(f"after user {user}\n")
+    told = json.loads(call("recommend", run, "--user", user, "-H", "6", "-n", "2", "--json").stdout)
+    assert told["user"] == user
+    assert [one["item"] for one in told["recommendations"]] == [
+        one.item for one in bundle.recommend(["6"], 2, user=user)
+    ]
+    assert f"user 'nobody {user}' is not known" in call("recommend", run, "--user", f"nobody {user}").stderr
     bundle.add_item("new", "Toy Story 9 (2031). Animation, Comedy", title="Toy Story 9")
     assert bundle.similar("new", 3)
 
@@ -121,7 +129,9 @@ def test_export(call: Invoke, run: Path, form: str) -> None:
     ("arguments", "says"),
     [
         (["recommend", "nowhere"], "no such run or bundle"),
-        (["batch", "runs/films", "people.csv", "x.parquet"], "cannot be read as Parquet"),
+        (["batch", "runs/films", "ratings.csv", "x.parquet"], "cannot be read as Parquet"),
+        (["batch", "runs/films", "peeple.parquet", "x.parquet"], "no such file; did you mean 'people.parquet'"),
+        (["recommend", "runs/films", "--user", "7"], "this bundle keeps no users"),
         (["batch", "runs/films", "people.parquet", "x.parquet", "--where", "{"], "--where: is no JSON"),
         (["batch", "runs/films", "people.parquet", "x.parquet", "--where", '{"category": ["Nope"]}'], "Nope"),
         (["export", "runs/films", "x.onnx", "-n", "51"], "51 items cannot be listed out of 50"),

@@ -33,7 +33,10 @@ def attempt(folder: Path, log: str | bytes, items: str | None = None, **options:
     [
         ("", "the file is empty"),
         (HEAD, "log.csv: has no rows"),
-        ("usr_idd,item\n1,2\n", 'no column looks like the user .* columns={"user": "usr_idd"}'),
+        (
+            "usr_idd,item\n1,2\n",
+            'no column looks like the user .* columns={"user": "usr_idd"}, or --column user=usr_idd',
+        ),
         ("user\n1\n", "no column looks like the item"),
         (HEAD + GOOD + "1,2,3,1000000001,9,9\n", "log.csv, line 3: more fields than the header has"),
         (

@@ -47,5 +47,16 @@ def test_contents_of_text_and_dates() -> None:
     assert guess_columns(dated, ("user", "item", "time", "rating"))["time"] == "c"
 
 
+@pytest.mark.parametrize("name", ["bought_at", "orderDate", "created on"])
+def test_a_time_by_the_end_of_its_name_and_by_what_it_holds(name: str) -> None:
+    frame = pl.DataFrame(
+        {"customer": ["a", "b"], "sku": ["x", "y"], "item_id": ["x", "y"], name: [1_700_000_000, 1_700_000_001]}
+    )
+    assert guess_columns(frame)["time"] == name
+    assert "time" not in guess_columns(frame.with_columns(pl.Series(name, [1, 2])))  # a count of days, perhaps
+    assert "time" not in guess_columns(frame.rename({name: "phone"}))
+    assert "time" not in guess_columns(frame.with_columns(pl.Series("shipped_at", [1_700_000_000, 1_700_000_009])))
+
+
 def test_an_item_table_is_not_taken_for_a_log() -> None:
     assert "user" not in guess_columns(pl.DataFrame({"movieId": [1], "title": ["a"], "genres": ["b"], "year": [2000]}))

@@ -75,6 +75,8 @@ def test_the_terminal_gets_it_in_two_widths() -> None:
     assert "30% of the first" in shown[140]
     assert "30% of the first" not in shown[80]
     assert "undone" in shown[80]
+    assert "99th percentile" in shown[140]
+    assert "99th percentile" not in shown[80]
 
 
 def test_the_page_has_a_section_only_if_something_was_compressed() -> None:

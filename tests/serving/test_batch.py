@@ -83,7 +83,30 @@ def test_unknown_events_are_counted(path: Path, tmp_path: Path, caplog: pytest.L
     parquet.write_table(pa.table({"history": [["i1", "a"], ["b", "b"]]}), tmp_path / "in.parquet")
     with caplog.at_level(logging.WARNING, logger="recdistill"):
         recommend_batch(Bundle.open(path), tmp_path / "in.parquet", tmp_path / "out.parquet")
-    assert "3 events name items that are not in the catalogue" in caplog.text
+    assert "events with items outside the catalogue, which were left out: 3" in caplog.text
+    assert "rows without a known user or item, which got what is popular: 1" in caplog.text
+
+
+def test_rows_that_tell_nothing_are_counted(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = {"user": ["u1", "stranger", None, "x"], "history": [[], [], None, ["i1"]]}
+    parquet.write_table(pa.table(rows), tmp_path / "in.parquet")
+    with caplog.at_level(logging.WARNING, logger="recdistill"):
+        recommend_batch(Bundle.open(path), tmp_path / "in.parquet", tmp_path / "out.parquet")
+    assert "which got what is popular: 2" in caplog.text
+    assert "outside the catalogue" not in caplog.text
+
+
+def test_a_table_is_never_replaced_by_its_own_lists(path: Path, tmp_path: Path) -> None:
+    table = pa.table({"user": ["u1"]})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    (tmp_path / "same.parquet").symlink_to(tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="would take the place of this table"):
+        recommend_batch(Bundle.open(path), tmp_path / "in.parquet", tmp_path / "same.parquet")
+    assert parquet.read_table(tmp_path / "in.parquet") == table
+    with pytest.raises(DataError, match=r"no such file; did you mean 'in.parquet'"):
+        recommend_batch(Bundle.open(path), tmp_path / "im.parquet", tmp_path / "out.parquet")
+    with pytest.raises(DataError, match="is a folder"):
+        recommend_batch(Bundle.open(path), tmp_path, tmp_path / "out.parquet")
 
 
 def test_other_settings_begin_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

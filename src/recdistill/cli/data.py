@@ -71,6 +71,9 @@ def _of_files(
     return read_data(spec, Path(), quarantine)
 
 
+_UNTIMED = "no column says when: the order of rows counts; or name one, as in --column time=COLUMN"
+
+
 def dataset_facts(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """The report of a dataset as names and values."""
     dropped = [f"{count:,} × {reason}" for reason, count in report["dropped"].items()]
@@ -87,7 +90,7 @@ def dataset_facts(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
         ("users", f"{report['users']:,}"),
         ("items", f"{report['items']:,}"),
         ("density", f"{report['density']:.2%}"),
-        ("time", " to ".join(part[:10] for part in span if part) or None),
+        ("time", " to ".join(part[:10] for part in span if part) or _UNTIMED),
     ]
 
 

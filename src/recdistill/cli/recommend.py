@@ -30,12 +30,15 @@ def recommend(
         list[str] | None,
         typer.Option("--history", "-H", metavar="'TITLE; TITLE'", help="Titles or ids, oldest first, with semicolons."),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Id of a user that the bundle keeps; a history comes behind it.")
+    ] = None,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many items.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Recommend items for a history.
+    """Recommend items for a history or a user.
 
-    Without a history: what is popular. Needs neither torch nor a teacher.
+    Without either: what is popular. Needs neither torch nor a teacher.
     """
     import numpy as np
 
@@ -45,14 +48,16 @@ def recommend(
     bundle = Bundle.open(Home.of(place).served)
     names = [name.strip() for text in history or () for name in text.split(";") if name.strip()]
     seen = np.array([resolve(bundle.items, name) for name in names], dtype=np.int64)
-    items, scores = bundle.recommend_indices(seen, n)
+    if user is not None:
+        _check_user(bundle, user)
+    items, scores = bundle.recommend_indices(seen, n, user=user)
     scored = zip(items.tolist(), scores.tolist(), strict=True)
     rows = [_described(bundle, at) | {"score": round(score, 4)} for at, score in scored]
-    past, milliseconds = [_described(bundle, at) for at in seen.tolist()], _milliseconds(bundle, seen, n)
+    past, milliseconds = [_described(bundle, at) for at in seen.tolist()], _milliseconds(bundle, seen, n, user)
     if as_json:
-        _print_json({"history": past, "recommendations": rows, "milliseconds": round(milliseconds, 3)})
+        _print_json({"user": user, "history": past, "recommendations": rows, "milliseconds": round(milliseconds, 3)})
     else:
-        _print_table(past, rows)
+        _print_table([f"user {user}"] * (user is not None) + [row["title"] for row in past], rows)
         typer.echo(f"\n  {bundle.n_items:,} items ranked in {milliseconds:.2f} ms (median of {_TIMED - 1} calls)")
 
 
@@ -60,12 +65,22 @@ def _described(bundle: Bundle, index: int) -> dict[str, Any]:
     return {"item": bundle.items.ids[index], "title": bundle.items.title(index)}
 
 
-def _milliseconds(bundle: Bundle, seen: npt.NDArray[np.int64], n: int) -> float:
+def _check_user(bundle: Bundle, user: str) -> None:
+    from ..errors import DataError
+
+    if bundle.users is None:
+        hint = "write it with bundle: {users: true}, or give a --history"
+        raise DataError("this bundle keeps no users", where=bundle.path, hint=hint)
+    if bundle.users.ids.find([user])[0] < 0:
+        raise DataError(f"user {user!r} is not known", where=bundle.path, hint="give a --history")
+
+
+def _milliseconds(bundle: Bundle, seen: npt.NDArray[np.int64], n: int, user: str | None) -> float:
     """Median time of one call, without the look-up of titles."""
     times = []
     for _ in range(_TIMED):
         start = time.perf_counter()
-        bundle.recommend_indices(seen, n)
+        bundle.recommend_indices(seen, n, user=user)
         times.append(time.perf_counter() - start)
     return median(times[1:]) * 1000
 
@@ -76,7 +91,7 @@ def _print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _print_table(past: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
+def _print_table(past: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -88,5 +103,5 @@ def _print_table(past: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]])
     for place, row in enumerate(rows, 1):
         grid.add_row(str(place), Text(row["title"]), Text(row["item"], style="dim"), f"{row['score']:.3f}")
     out = console()
-    out.print("after " + " · ".join(row["title"] for row in past) if past else "popular", markup=False)
+    out.print("after " + " · ".join(past) if past else "popular", markup=False)
     out.print(grid)

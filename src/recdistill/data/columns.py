@@ -37,6 +37,9 @@ _NAMES = {
     "image": "image imageurl imagepath images imurl imgurl img poster posterurl picture photo thumbnail cover",
 }
 _WORDS = {role: {name: place for place, name in enumerate(names.split())} for role, names in _NAMES.items()}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_TIMES = frozenset({"at", "date", "datetime", "day", "on", "time", "timestamp", "ts"})
+"""Last words of names of times that are compounds."""
 _EPOCH = 100_000_000
 """Numbers from here on look like seconds since 1970 (1973 or later), and no rating or count does."""
 
@@ -58,6 +61,8 @@ def guess_columns(table: Any, roles: Sequence[str] | None = None) -> dict[str, s
     found = _by_name(opened.columns, wanted)
     if {"user", "item"} <= set(wanted) and not {"user", "item", "title"} & set(found):
         found = _by_contents(opened, found)
+    if "time" in wanted and "time" not in found and "user" in found:
+        found = _time_of_both(opened, found)
     return {role: found[role] for role in wanted if role in found}
 
 
@@ -88,10 +93,12 @@ def resolve_columns(
     found = {**free, **said}
     for role in required:
         if role not in found:
+            key, closest = "columns" if "user" in roles else "item_columns", _closest(role, columns)
+            option = f"--{key.removesuffix('s').replace('_', '-')} {role}={closest}"
             raise DataError(
                 f"no column looks like the {role} (there are: {', '.join(columns)})",
                 where=table.place,
-                hint=f'say which: columns={{"{role}": "{_closest(role, columns)}"}}',
+                hint=f'say which: {key}={{"{role}": "{closest}"}}, or {option}',
             )
     return {role: found[role] for role in roles if role in found}
 
@@ -129,6 +136,15 @@ def _by_contents(table: Table, found: dict[str, str]) -> dict[str, str]:
         if role not in found and left:
             found = {**found, role: left[0]}
     return found
+
+
+def _time_of_both(table: Table, found: dict[str, str]) -> dict[str, str]:
+    """``bought_at`` or ``orderDate``: the name ends like a time, and so it looks. Either alone may be chance."""
+    named = [name for name in table.columns if name not in found.values() and _WORD.findall(name)[-1:]]
+    named = [name for name in named if _WORD.findall(name)[-1].lower() in _TIMES]
+    head = table.collect(pl.col(named).head(1000)) if named else pl.DataFrame()
+    like = [name for name in named if _is_time(head[name].drop_nulls())]
+    return {**found, "time": like[0]} if len(like) == 1 else found
 
 
 def _is_time(values: pl.Series) -> bool:

@@ -22,6 +22,8 @@ _COLUMNS = (
     Column("Size", "of the whole bundle on disk; below it vectors and encoder, against the uncompressed ones"),
     Column("Latency", "one recommendation in process, one thread: median; below it the 99th percentile"),
 )
+_BELOW = {"NDCG@10": "change (interval)", "Tail": "change", "Size": "vectors, encoder", "Latency": "99th percentile"}
+"""What the second line of a cell is, for the terminal, where nothing can be pointed at."""
 _WIDE = 110
 """Columns of a terminal that hold what stands below the numbers, and the reasons."""
 
@@ -67,7 +69,8 @@ def compression_console(outcome: Outcome, width: int = _WIDE) -> rich.table.Tabl
     table.add_column("", no_wrap=True)
     shown = [wide or column.label not in ("Overlap", "Tail") for column in layout.columns]
     for column in compress(layout.columns, shown):
-        table.add_column(column.label, justify="right", no_wrap=True)
+        below = f"\n[dim]{_BELOW.get(column.label, '')}[/dim]" if wide else ""
+        table.add_column(column.label + below, justify="right", no_wrap=True)
     table.add_column("", style="dim", overflow="fold")
     for line in layout.lines:
         style = "bold cyan" if line.row.picked else "" if line.row.kept else "dim"

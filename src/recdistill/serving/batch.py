@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError
+from ..errors import DataError, nearest
 from ..files import atomic_path, read_json, write_json
 from ..progress import track
 from ..registry import need
@@ -46,7 +46,8 @@ def recommend_batch(
     """Recommend for every row of a table.
 
     Parts are kept beside the target until all are there; the same call goes on behind the last one. Events of items
-    that are not in the catalogue are left out, and counted in the log.
+    that are not in the catalogue are left out, and counted in the log, as are rows that tell nothing else: these get
+    what is popular.
 
     Args:
         bundle: What is asked.
@@ -62,17 +63,19 @@ def recommend_batch(
         Number of rows.
 
     Raises:
-        DataError: The source is no such table.
+        DataError: The source is no such table, or the target would take its place.
         RecdistillError: The target cannot be written.
     """
     source, target = Path(source), Path(target)
+    if source.resolve() == target.resolve():
+        raise DataError("the lists would take the place of this table", where=source, hint="name another file for them")
     table = _opened(source)
     settings = {"n": n, "exclude_history": exclude_history, "where": repr(where), "diversity": repr(diversity)}
     parts = _parts(target, [bundle.fingerprint, settings, _described(source, table)])
     question = {"n": n, "exclude_history": exclude_history, "where": where, "diversity": diversity}
     rows = table.metadata.num_rows
     done = sum(path.suffix == ".parquet" for path in parts.iterdir()) * _ROWS
-    unknown = 0
+    unknown = nobody = 0
     with (
         track("recommend", rows, "rows", done=min(done, rows)) as progress,
         ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool,
@@ -82,11 +85,14 @@ def recommend_batch(
             if path.exists():
                 continue
             asked, missing = _asked(bundle, chunk, question)
+            nobody += _nobody(bundle, asked)
             _write(bundle, path, chunk, number * _ROWS, _answers(bundle, asked, pool))
             unknown += missing
             progress.advance(len(chunk))
     if unknown:
-        log.warning("%s events name items that are not in the catalogue and were left out", f"{unknown:,}")
+        log.warning("events with items outside the catalogue, which were left out: %s", f"{unknown:,}")
+    if nobody:
+        log.warning("rows without a known user or item, which got what is popular: %s", f"{nobody:,}")
     _join(parts, target, _schema(table))
     return int(rows)
 
@@ -94,6 +100,10 @@ def recommend_batch(
 def _opened(source: Path) -> Any:
     """The table, known to have one of the columns."""
     parquet, arrow = need("pyarrow.parquet", "serve"), need("pyarrow", "serve")
+    if not source.is_file():
+        beside = [path.name for path in source.parent.glob("*.parquet")]
+        what = "is a folder; name one file" if source.is_dir() else "no such file"
+        raise DataError(what, where=source, hint=nearest(source.name, beside))
     try:
         table = parquet.ParquetFile(source)
     except (OSError, arrow.ArrowException) as error:
@@ -155,6 +165,12 @@ def _asked(bundle: Bundle, chunk: Any, question: dict[str, Any]) -> tuple[list[A
     rows = np.split(items, np.cumsum(lengths)[:-1])
     asked = [Asked(row[row >= 0], user=user, **question) for row, user in zip(rows, users, strict=True)]
     return asked, int((items < 0).sum())
+
+
+def _nobody(bundle: Bundle, asked: list[Asked]) -> int:
+    """How many questions name neither an item nor a user that the bundle knows."""
+    users = [one.user or "" for one in asked if not len(one.history)]
+    return len(users) if bundle.users is None else int((bundle.users.ids.find(users) < 0).sum())
 
 
 def _texts(column: Any) -> list[str | None]:

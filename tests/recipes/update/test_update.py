@@ -167,7 +167,7 @@ def test_a_gate_that_fails_leaves_everything_as_it_was(run: Path) -> None:
     assert update(run, Updating(min_events=10_000)).new_events == 40  # taken up by the next
 
 
-def test_losses_that_are_allowed_one_by_one_are_stopped_together(run: Path) -> None:
+def test_losses_that_are_allowed_one_by_one_are_stopped_together(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     send(run, fashion(run))
     found = update(run, EAGER)
     assert found.outcome == "published", found.reason
@@ -192,6 +192,7 @@ def test_losses_that_are_allowed_one_by_one_are_stopped_together(run: Path) -> N
     assert Home.of(run).current() == before
     found = update(run, standing_still.replace(max_drop=0.5))  # allowed, and the reference is handed on
     assert found.outcome == "published", found.reason
+    assert "no epoch was better on validation: the student stays" in caplog.text
     assert json.loads((found.bundle.parent / "update.json").read_text())["reference"]["value"] == best
 
 

@@ -95,6 +95,22 @@ def test_methods_and_places_that_are_not_there(quiet: str) -> None:
     assert ask(quiet, "OPTIONS", "/v1/recommend").status == 405
     assert ask(quiet, "DELETE", "/v1/card", b"{}", {"content-type": "application/json"}).status == 405
     assert set(ask(quiet, "GET", "/nothing").json) == {"error", "request"}
+    assert ask(quiet, "GET", "/v1/recommend").json["error"] == "the place takes another method: POST"
+    assert ask(quiet, "GET", "/nothing").json["error"] == "no such place; /docs has them all"
+
+
+def test_a_wrong_key_is_named_with_what_was_meant(quiet: str) -> None:
+    """Before what is missing, because who calls a key by a wrong name leaves the right one out."""
+
+    def said(path: str, body: object) -> str:
+        return str(post(quiet, path, body).json["error"])
+
+    assert said("/v1/search", {"query": "tea"}) == "query: no such key; needed here: text"
+    assert said("/v1/items", {"item": "x", "text": "tea"}) == "item: no such key; needed here: items"
+    assert said("/v1/recommend", {"histroy": []}) == "histroy: no such key; /docs has them all"
+    batch = {"requests": [{"n": 1}, {"items": 3}]}
+    assert said("/v1/recommend/batch", batch) == "requests.1.items: no such key; /docs has them all"
+    assert said("/v1/search", {}) == "text: Field required"
 
 
 def test_other_hosts_are_refused_without_keys(quiet: str) -> None:
@@ -147,8 +163,10 @@ def test_request_ids_are_kept_if_they_are_plain(quiet: str) -> None:
 def test_keys(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "recdistill.server")
     url = start({"shop": KEY, "batch": KEY[::-1]})
+    assert post(url, "/v1/recommend", {}).json["error"].startswith("a key is needed")
     assert post(url, "/v1/recommend", {}).status == 401
     assert post(url, "/v1/recommend", {}, {"authorization": "Bearer wrong"}).status == 401
+    assert post(url, "/v1/recommend", {}, {"x-api-key": "wrong"}).json["error"] == "this key is not known"
     assert post(url, "/v1/recommend", {}, {"authorization": f"Basic {KEY}"}).status == 401
     assert post(url, "/v1/recommend", {}, {"authorization": f"bearer {KEY}"}).status == 200
     assert post(url, "/v1/recommend", {}, {"x-api-key": KEY[::-1]}).status == 200

@@ -39,6 +39,7 @@ def test_a_server_process_answers_logs_and_stops(home: Home, tmp_path: Path) -> 
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in (0, -signal.SIGTERM)
     told = lines(log)
+    assert (told[0]["page"], told[0]["api"]) == (f"{url}/", f"{url}/docs")
     asked = [line for line in told if line["message"] == "request" and line["route"] == "/v1/recommend"]
     assert [(line["status"], line["client"]) for line in asked] == [(401, ""), (200, "shop")]
     assert asked[0]["time"].endswith("Z")
@@ -100,6 +101,8 @@ def test_what_cannot_be_served_is_one_line(home: Home, tmp_path: Path, monkeypat
     assert "greater than or equal to 0" in said(place, "--set", "rate=-1")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "another server" in said(place, "-p", str(taken.getsockname()[1]))
+    assert "choose with --host" in said(place, "--host", "999.1.1.1", "-p", "0")
+    assert "no event store has URLs like mysql" in said(place, "-p", "0", "--feedback", "mysql://events")
     monkeypatch.setenv(KEYS, "shop")
     assert "NAME:KEY" in said(place, "-p", "0")
 

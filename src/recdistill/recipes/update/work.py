@@ -223,6 +223,8 @@ class _Update:
             directory=scratch / "fit", label="update", start=model,
         )  # fmt: skip
         assert isinstance(fitted.model, NeuralModel)
+        if not fitted.best_epoch:
+            log.warning("no epoch was better on validation: the student stays, only popularity and users are new")
         return fitted.model, known
 
     def _own(self, model: NeuralModel, lesson: Lesson, scratch: Path) -> Knowledge:

@@ -174,7 +174,8 @@ class _Visit:
         if holder is None:
             if gate._rates.wait(address):
                 raise HTTPException(429, "too many requests", {"retry-after": "1"})
-            raise HTTPException(401, "a key is needed: Authorization: Bearer KEY", {"www-authenticate": "Bearer"})
+            what = "this key is not known" if key else "a key is needed: Authorization: Bearer KEY"
+            raise HTTPException(401, what, {"www-authenticate": "Bearer"})
         return holder
 
     async def _counted(self, message: Message) -> None:

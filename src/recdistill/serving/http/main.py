@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import socket
 import tempfile
@@ -14,9 +16,18 @@ from starlette.types import ASGIApp
 
 from ...errors import RecdistillError
 from ..deployment import Home
+from ..feedback.stores import check_url
 from .settings import SHARED, Keys, Settings
 
 __all__ = ["serve"]
+
+log = logging.getLogger("recdistill.server")
+
+_HINTS = {
+    errno.EADDRINUSE: "is another server running there? choose with --port",
+    errno.EACCES: "ports below 1024 are not for everybody; choose with --port",
+}
+"""What to do where an address cannot be listened on; for all else, it is no address of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ def serve(place: str | Path, settings: Settings | None = None) -> None:
     uvicorn = need("uvicorn", "serve")
     settings, home = settings or Settings(), Home.of(place)
     home.current()
+    check_url(settings.feedback)
     Keys.from_environment()  # what is wrong with it is told before any process starts
     listening = _listen(settings)
     from .protocol import LimitedConfig, LimitedProtocol
@@ -71,6 +83,7 @@ def serve(place: str | Path, settings: Settings | None = None) -> None:
         backlog=2048,
     )
     config.limits = settings
+    _say_where(listening)
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
 
@@ -94,6 +107,16 @@ def _counted_together() -> Iterator[None]:
             del os.environ[SHARED]
 
 
+def _say_where(listening: socket.socket) -> None:
+    """The first line of the log: where to look."""
+    from .log import start_log
+
+    start_log()
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    log.info("a page to try it, and the API", extra={"fields": {"page": f"{url}/", "api": f"{url}/docs"}})
+
+
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
@@ -102,7 +125,7 @@ def _listen(settings: Settings) -> socket.socket:
         listening.bind((settings.host, settings.port))
     except OSError as error:
         listening.close()
-        hint = "is another server running there? choose with --port"
+        hint = _HINTS.get(error.errno or 0, "is it an address of this machine? choose with --host")
         raise RecdistillError(
             error.strerror or str(error), where=f"{settings.host}:{settings.port}", hint=hint
         ) from None
