@@ -25,7 +25,7 @@ ROOMS = (
     {"serving", "compression", "training"},
     {"recipes", "reports"},
     {"cli"},
-    {"", "api", "testing"},
+    {"", "__main__", "api", "testing"},
 )
 """From the bottom up; "" is the package itself, whose names everything above ``data`` may lead to."""
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -153,3 +153,10 @@ def test_closed_pipe_is_quiet() -> None:
     command = f'"{sys.executable}" -c "{code}" | head -1'
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "recdistill", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"recdistill {__version__}")

@@ -66,7 +66,10 @@ def test_a_teacher_that_always_says_a_is_found_out() -> None:
     assert (found.bias.place, found.bias.chosen) == (0, 1.0)
     assert found.bias.away > 0.7
     told = warnings(found)
-    assert told[0].startswith("position bias: the answer is A in 100 % of the lists, without bias it would be in 12 %")
+    assert told[0].startswith(
+        "position bias: the answer is A in 100 % of the lists and A has 93 % of the probability, without bias both "
+        "would be 12 %; "
+    )
     assert told[0].endswith("; without it nothing is left")
     assert found.corrected is not None
     assert found.corrected.mean == pytest.approx(1 / M)  # all alike
@@ -158,6 +161,46 @@ def test_other_words_and_parts_and_few_contexts() -> None:
     assert "better than student alone for last: 100 % against" in told
     assert "asked in other words, the first item is the same in 0 %" in told or "asked in other words" in told
     assert "60 contexts are few" in told
+
+
+def test_a_handful_of_contexts_is_no_evidence() -> None:
+    """All of one context is right: a bootstrap of it knows no doubt, so nobody may be told that it is worth it."""
+    world = World(1)
+    right = np.eye(M)[world.right] + 0.01
+    others = {"student alone": -right}
+    found = world.audit(world.said(right), others, parts={"all": np.ones(1, dtype=np.bool_)})
+    assert found.together.low > 0
+    assert verdict(found).startswith("Too few contexts to tell: right in 100 % of 1 list")
+    assert verdict(found).endswith("it takes 20 at least.")
+    told = warnings(found)
+    assert any(line.startswith("1 context is few") for line in told)
+    assert not any("better than" in line for line in told)
+    assert found.share > found.earned == 0.0
+
+
+def test_a_share_that_may_be_chance_is_not_earned() -> None:
+    world = World()
+    known = world.audit(world.said(world.truth))
+    assert known.earned == known.share > 0
+    noise = world.audit(world.said(np.exp(softmax(world.noise(), world.offered))))
+    assert noise.earned == 0.0
+
+
+def test_sureness_is_judged_over_enough_contexts() -> None:
+    """Bins of one context would be far off for a perfect teacher."""
+    world = World(25)
+    assert world.audit(world.said(world.truth)).calibration.error < 0.25
+
+
+def test_sure_in_the_wrong_places() -> None:
+    """As often right as it says on the whole, but not where it says so."""
+    world = World(200)
+    rows = np.arange(200) < 100
+    world.right[:] = 0
+    p = np.where(rows[:, None], [0.9] + [0.1 / 7] * 7, [0.1] * 7 + [0.3])
+    p[:100] = p[:100][:, ::-1]  # sure, and wrong
+    p[100:] = p[100:][:, ::-1]  # unsure, and right
+    assert any(line.startswith("sure in the wrong places: ") for line in warnings(world.audit(world.said(p))))
 
 
 def test_lists_of_different_lengths() -> None:

@@ -45,4 +45,4 @@ def test_a_slice_that_nobody_met_has_no_means() -> None:
     ledger.add("large", ends, {"weight": torch.ones(len(ends)), "listed": torch.zeros(len(ends))})
     page = ledger.close()["large"]
     assert page["head"] == page["tail"] == {"positions": 0}
-    assert page["all"] == {"positions": len(ends), "weight": 1.0}
+    assert page["all"] == page["ends"] == {"positions": len(ends), "weight": 1.0}

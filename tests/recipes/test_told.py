@@ -53,6 +53,18 @@ def test_a_term_that_is_heard_to_the_end() -> None:
     assert list(listened(spec, [Stage("train/distilled", "key", Path(), {"history": []}, 1.0, False)])) == []
 
 
+def test_a_teacher_that_answers_at_ends_only_is_not_said_to_have_missed_what_came_next() -> None:
+    answered = {"positions": 40, "answered": 0.1, "listed": 0.0, "weight": 0.1}
+    nothing = {"positions": 36, "answered": 0.0, "listed": 0.0, "weight": 0.0}
+    ends = {"positions": 4, "answered": 1.0, "weight": 1.0}
+    parts = {"ends": ends, "tail": nothing, "head": nothing, "all": answered}
+    record = {"epoch": 1, "weight": {"soft-labels": 1.0}, "trust": {"soft-labels": {"t": parts}}}
+    told = Stage("train/distilled", "key", Path("somewhere"), {"history": [record]}, 1.0, False)
+    (found,) = listened(TrainSpec(objectives=[CrossEntropy(), SoftLabels()]), [told])
+    assert [part.name for part in found.parts] == ["all", "head", "tail", "ends"]
+    assert {part.listed for part in found.parts} == {None}
+
+
 def test_the_terms_of_a_task_are_looked_up_in_the_task() -> None:
     spec = TrainSpec(
         objectives=[CrossEntropy()],

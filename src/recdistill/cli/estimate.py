@@ -46,12 +46,13 @@ def estimate(
 
 
 def _print(forecast: Forecast) -> None:
+    from ..teachers.llm.budget import in_money
     from .output import facts
 
     e = forecast.estimate
     able = e.capabilities
     typer.echo(f"{forecast.teacher}: {forecast.task} by {able.model}")
-    money = e.money and _interval(e.money, lambda value: f"{value:,.2f}", forecast.currency)
+    money = e.money and _interval(e.money, in_money, forecast.currency)
     rows: list[tuple[str, Any]] = [
         ("questions", f"{e.questions:,}" + (f", {e.empty:,} of them with nothing to ask about" if e.empty else "")),
         ("answered", f"{e.settled:,}" + (f", {e.sampled:,} of them for this estimate" if e.sampled else "")),

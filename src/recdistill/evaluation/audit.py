@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from .bootstrap import Comparison, Interval, compare, interval
 
-__all__ = ["Audit", "Beside", "Bias", "Calibration", "Part", "audit", "best_share", "hits", "softmax"]
+__all__ = ["FEW", "Audit", "Beside", "Bias", "Calibration", "Part", "audit", "best_share", "hits", "softmax"]
 
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+FEW = 20
+"""Contexts below which nothing is said about them."""
 _TEMPERATURES = np.geomspace(0.1, 20.0, 47)
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _SHARPER = (1.0, 1.5, 2.0)
@@ -24,6 +26,8 @@ _EQUAL = 2e-3
 """Nats between which the smaller share is taken: beside a flat model any share looks alike."""
 _FOLDS = 5
 _BINS = 10
+_IN_A_BIN = 10
+"""Contexts of a bin at least: the share of a few that are right says nothing."""
 _NOTHING = 1e-6
 """Probability of an item that a model gave none."""
 
@@ -145,6 +149,16 @@ class Audit:
     base: str
     together: Comparison
     share: float
+
+    @property
+    def few(self) -> bool:
+        """Whether these are too few contexts for any judgement: one that is right or wrong decides it all."""
+        return self.contexts < FEW
+
+    @property
+    def earned(self) -> float:
+        """``share`` where both together are clearly better than ``base`` alone, else 0."""
+        return self.share if self.together.low > 0 and not self.few else 0.0
 
 
 def audit(
@@ -334,7 +348,7 @@ def _noise(by_place: Doubles) -> float:
 
 def _calibration(mean: Doubles, own: Doubles, right: Ints, offered: Bools) -> Calibration:
     said = np.where(offered, mean, 0.0).max(axis=1)
-    bins = np.array_split(np.argsort(said, kind="stable"), min(_BINS, len(said)))
+    bins = np.array_split(np.argsort(said, kind="stable"), max(1, min(_BINS, len(said) // _IN_A_BIN)))
     error = sum(len(rows) * abs(said[rows].mean() - own[rows].mean()) for rows in bins) / len(said)
     temperature = _temperature(np.log(mean), right, offered)
     return Calibration(float(said.mean()), float(own.mean()), float(error), temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .audit import Audit, Beside
+from .audit import FEW, Audit, Beside, Calibration
 from .bootstrap import Comparison
 
 __all__ = ["verdict", "warnings"]
@@ -19,6 +19,8 @@ def verdict(found: Audit) -> str:
     said = f"right in {_share(found.hits.mean)} of {found.contexts:,} lists of {found.candidates:.0f}"
     if found.coverage == 0:
         return "Not usable: none of the questions has an answer that can be read."
+    if found.few:
+        return f"Too few contexts to tell: {said}, guessing is in {_share(found.chance)}; it takes {FEW} at least."
     if found.hits.low <= found.chance:
         return f"Not worth it: {said}, guessing is in {_share(found.chance)}; nothing shows that it knows anything."
     best = max(found.beside, key=lambda other: other.hits.mean)
@@ -41,9 +43,10 @@ def _of_places(found: Audit) -> list[str]:
     told = []
     if found.bias is not None and found.bias.found:
         bias = found.bias
+        letter, most = _letter(bias.place), _share(bias.by_place[bias.place])
         told.append(
-            f"position bias: the answer is {_letter(bias.place)} in {_share(bias.chosen)} of the lists, without bias "
-            f"it would be in {_share(bias.expected)}; {_without(found)}"
+            f"position bias: the answer is {letter} in {_share(bias.chosen)} of the lists and {letter} has {most} of "
+            f"the probability, without bias both would be {_share(bias.expected)}; {_without(found)}"
         )
     if found.same_first is not None and found.same_first < _STEADY:
         told.append(f"inconsistent: two orders of the same list have the same first item in {_share(found.same_first)}")
@@ -70,17 +73,27 @@ def _of_answers(found: Audit) -> list[str]:
         told.append(f"only {_share(found.coverage)} of the questions have an answer that can be read")
     sure = found.calibration
     if sure.error > _MISJUDGED:
-        how = "too sure" if sure.said > sure.right else "less sure than it could be"
-        what = f"{how}: says {_share(sure.said)} for its first item, which is right in {_share(sure.right)}"
+        what = f"{_how_sure(sure)}: says {_share(sure.said)} for its first item, which is right in {_share(sure.right)}"
         told.append(f"{what}; a temperature of {sure.temperature:.2g} would fit")
     if found.contexts < _FEW:
-        told.append(f"{found.contexts} contexts are few: only large differences show; raise --contexts")
+        few = "1 context is" if found.contexts == 1 else f"{found.contexts} contexts are"
+        told.append(f"{few} few: only large differences show; raise --contexts")
     return told
+
+
+def _how_sure(sure: Calibration) -> str:
+    """Which way it is wrong, if it is wrong one way."""
+    lead = sure.said - sure.right
+    if abs(lead) < sure.error / 2:
+        return "sure in the wrong places"
+    return "too sure" if lead > 0 else "less sure than it could be"
 
 
 def _of_parts(found: Audit) -> list[str]:
     told = []
     for part in found.parts:
+        if part.contexts < FEW:
+            continue
         if part.over.low > 0:
             told.append(f"better than {part.best} for {part.name}: {_change(part.teacher, part.over.over)}")
         elif part.over.high < 0:

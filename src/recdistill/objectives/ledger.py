@@ -21,10 +21,11 @@ SLICES = {
     "long": (3, 4, 5),
     "head": (_HEAD, 3 + _HEAD),
     "tail": (_TAIL, 3 + _TAIL),
+    "ends": (_UNLABELLED, 3 + _UNLABELLED),
 }
 """Slices of positions and the kinds that belong to each: histories up to and beyond the median length of the labelled
 positions, labels among the items that make up 80 % of the training events and among the others. Ends of rows have no
-label."""
+label, and are a slice of their own."""
 
 _OF_LABELS = frozenset({"listed", "teacher_logp", "student_logp"})
 """What only means something where there is a label."""

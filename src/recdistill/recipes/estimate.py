@@ -107,5 +107,6 @@ def _budget(llm: LLM, found: Estimate) -> str | None:
     if not known:
         return None
     short = [name for name, limit, value in known if value is not None and value > limit]
-    words = ", ".join(f"{limit:g} {name}" for name, limit, _ in known)
+    units = {"money": llm.prices.currency}
+    words = ", ".join(f"{limit:g} {units.get(name, name)}" for name, limit, _ in known)
     return f"{words}: " + (f"not enough {' and '.join(short)} for what is left" if short else "enough for what is left")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..objectives.auto import TASK
+from ..objectives.ledger import SLICES
 from ..reports import results as report
 from ..teachers.llm.budget import Prices
 from ..training.setup import named_terms
@@ -106,12 +107,12 @@ def listened(spec: TrainSpec, trainings: Sequence[Stage]) -> Iterable[report.Lis
                     name=part,
                     positions=round(float(np.mean([page[part]["positions"] for page in final]))),
                     answered=_mean(final, part, "answered"),
-                    listed=_mean(final, part, "listed"),
+                    listed=_mean(final, part, "listed") if _answered_labels(final) else None,
                     first=_mean(first, part, "weight") or 0.0,
                     weight=_mean(final, part, "weight") or 0.0,
                 )
-                for part in final[0]
-                if any(page[part]["positions"] for page in final)
+                for part in SLICES  # of which older runs have fewer
+                if part in final[0] and any(page[part]["positions"] for page in final)
             ),
         )
 
@@ -139,6 +140,12 @@ def _page(record: Mapping[str, Any], term: str, teacher: str) -> Mapping[str, Ma
 def _mean(pages: Sequence[Mapping[str, Mapping[str, float]]], part: str, value: str) -> float | None:
     known = [page[part][value] for page in pages if value in page[part]]
     return float(np.mean(known)) if known else None
+
+
+def _answered_labels(pages: Sequence[Mapping[str, Mapping[str, float]]]) -> bool:
+    """Whether any answer is where it is known what came next: some are at the ends of histories only."""
+    known = [page[part] for page in pages for part in ("head", "tail") if part in page]
+    return not known or any(found["positions"] and found.get("answered", 1.0) for found in known)
 
 
 def _silent_from(histories: Sequence[Sequence[Mapping[str, Any]]], term: str) -> int | None:

@@ -68,7 +68,7 @@ def _facts(audited: Audited) -> list[tuple[str, str | None]]:
         ("bias of places", "none possible" if bias is None else _away(bias)),
         ("says / is right", f"{words.percent(sure.said, 1)} / {words.percent(sure.right, 1)}"),
         (f"with {found.base}", f"{_difference(found.together)} points"),
-        ("share", f"{found.share:.2f} beside {found.base}{_use(audited)}"),
+        ("share", _share(audited)),
     ]
 
 
@@ -76,9 +76,16 @@ def _away(bias: Bias) -> str:
     return f"{bias.away:.2f} of 1, by chance up to {bias.noise:.2f}"
 
 
+def _share(audited: Audited) -> str:
+    found = audited.found
+    if found.earned == 0.0 < found.share:
+        return f"none that it has earned beside {found.base}: {found.share:.2f} fits best, but that may be chance"
+    return f"{found.share:.2f} beside {found.base}{_use(audited)}"
+
+
 def _use(audited: Audited) -> str:
     """The weight that gives the teacher its share beside a task of weight 1: ``share = weight / (weight + 1)``."""
-    share = audited.found.share
+    share = audited.found.earned
     weight = min(share / max(1 - share, 1e-9), _MOST)
     settings = " ".join(f"--set {term}={weight:.2f}" for term in audited.terms)
     return f": {settings}" if settings else ""

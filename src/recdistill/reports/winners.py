@@ -63,7 +63,8 @@ def _best(data: ReportData, rows: Sequence[Row]) -> list[Chart]:
         for found in data.wins
     }
     caption = (
-        f"Users for whom one of the four alone has the highest {data.metric}; the line is the {words.INTERVAL}. For "
+        f"Users for whom one of the {words.number(len(whole.best))} alone has the highest {data.metric}; the line is "
+        f"the {words.INTERVAL}. For "
         f"{words.percent(whole.nobody.value)} of all users none lists anything that was taken, "
         f"for {words.percent(whole.several.value)} several are equally good."
     )

@@ -11,6 +11,7 @@ __all__ = [
     "duration",
     "latency",
     "metric",
+    "number",
     "percent",
     "place",
     "points",
@@ -49,6 +50,11 @@ def signed(value: float) -> str:
 def count(value: int | None) -> str:
     """A whole number with separators."""
     return NONE if value is None else f"{value:,}"
+
+
+def number(value: int) -> str:
+    """A small whole number as it stands in a sentence."""
+    return ("no", "one", "two", "three", "four", "five", "six")[value] if 0 <= value <= 6 else count(value)
 
 
 def short_count(value: int | None) -> str:

@@ -127,6 +127,33 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(
     assert "sk-" not in caplog.text
 
 
+def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated() -> None:
+    with pytest.raises(
+        ConfigError, match=r"key_variable: is no name of an environment variable; put the key"
+    ) as caught:
+        Endpoint(key_variable="sk-proj-abc")
+    assert "abc" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"url: keys do not belong into a URL; put the key") as caught:
+        Endpoint(url="http://user:secret@host/v1")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "told"), [
+    (500, r"answers nothing: .* \(status 500: out of memory\); see what the server itself says"),
+    (429, r"has too much to do \(status 429: out of memory\); run the same command when"),
+])  # fmt: skip
+def test_why_a_server_answers_nothing(status: int, told: str) -> None:
+    """Also while it is looked at: it must not be taken for one that cannot give log-probabilities."""
+    trouble = Answer({"error": {"message": "out of memory"}}, status, {"Retry-After": "0.01"})
+
+    def script(asked: Asked) -> Answer:
+        return Answer({"data": [{"id": "m"}]}) if asked.path == "/models" else trouble
+
+    script.probed = True  # type: ignore[attr-defined]
+    with answers(script) as server, pytest.raises(TeacherError, match=told):
+        probed(server.url)
+
+
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://a/v1", "http://user:secret@host/v1", "http://a/v1?key=1"])
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ConfigError, match="URL"):

@@ -13,6 +13,7 @@ import recdistill as rd
 from recdistill.errors import ConfigError, TeacherError
 from recdistill.knowledge import Knowledge
 from recdistill.teachers.llm.backends import Endpoint
+from recdistill.teachers.llm.budget import in_money
 from recdistill.teachers.llm.candidates import (
     MixedCandidates,
     RandomCandidates,
@@ -74,6 +75,14 @@ def test_facts_tell_what_it_cost(tmp_path: Path) -> None:
     assert (facts["tokens_in"], facts["tokens_out"], facts["money"]) == (120, 24, "0.17 EUR")
     assert facts["model"] == "tiny"
     assert Knowledge.open(tmp_path / "k").rankings("gpt")[0].manifest.teacher == "gpt"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0, "0.00"), (1250.0, "1,250.00"), (0.17, "0.17"), (0.0912, "0.09"), (0.0014, "0.0014"), (3e-7, "0.00000030")],
+)
+def test_small_amounts_are_not_rounded_to_nothing(value: float, words: str) -> None:
+    assert in_money(value) == words
 
 
 def test_a_store_is_the_same_after_an_interruption(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from ...config import Config
 from ...errors import TeacherError
 from .journal import Spent
 
-__all__ = ["Budget", "BudgetSpent", "Prices", "Purse"]
+__all__ = ["Budget", "BudgetSpent", "Prices", "Purse", "in_money"]
 
 
 class Prices(Config):
@@ -162,7 +163,13 @@ class Purse:
     def words(self) -> str:
         """Spent until now, for people."""
         tokens = f"{_short(self._in)} tokens in, {_short(self._out)} out"
-        return f"{tokens}, {self.money:.2f} {self.prices.currency}" if self.money else tokens
+        return f"{tokens}, {in_money(self.money)} {self.prices.currency}" if self.money else tokens
+
+
+def in_money(value: float) -> str:
+    """An amount with cents, or with two digits where it is less than one of them: ``1,250.00``, ``0.0014``."""
+    digits = 2 if value >= 0.01 or value <= 0 else min(8, 1 - math.floor(math.log10(value)))
+    return f"{value:,.{digits}f}"
 
 
 def _short(number: float) -> str:

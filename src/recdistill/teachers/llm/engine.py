@@ -39,6 +39,8 @@ _HOPELESS = 20
 """So many failures before the first answer, and the endpoint is not asked any more; later it is waited for."""
 _MORE_IF_BUSY = 20
 """Times as many exchanges for a question whose trouble is not its own."""
+_SHOWN = 60
+"""Characters of an answer that are shown where it cannot be read."""
 _POLL_SECONDS = 0.5
 """Between two looks at what another process is asking."""
 
@@ -450,8 +452,8 @@ class Engine:
                     raise self._spent_error(question.most) from None
             else:
                 readable = self.questions.readable(int(self._numbers[question.place]), reply)
-                state = State.ANSWERED if readable else State.UNPARSABLE
-                return Outcome(key, attempt, state, reply.pack(), "", reply.tokens_in, reply.tokens_out, sent + 1)
+                state, why = (State.ANSWERED, "") if readable else (State.UNPARSABLE, _unreadable(reply))
+                return Outcome(key, attempt, state, reply.pack(), why, reply.tokens_in, reply.tokens_out, sent + 1)
 
     async def _exchange(self, question: _Question) -> Reply:
         """One exchange, within the rates, and its account."""
@@ -566,6 +568,15 @@ def new_runner() -> asyncio.Runner:
 
         factory = uvloop.new_event_loop
     return asyncio.Runner(loop_factory=factory)
+
+
+def _unreadable(reply: Reply) -> str:
+    """Why an answer is of no use, with its first words."""
+    words = " ".join(reply.text[: 4 * _SHOWN].split())
+    shown = f"{words[:_SHOWN]} …" if len(words) > _SHOWN else words
+    if shown:
+        return f"in another form than asked for: {shown!r}"
+    return "an empty answer" if reply.numbers is None else "in another form than asked for"
 
 
 def _drained(waiting: deque[int]) -> Iterator[int]:

@@ -23,7 +23,7 @@ from ..base import TeacherConfig
 from ..cluster import Cluster, cluster_in_use
 from . import BACKENDS, TASKS
 from .backends.base import BackendConfig
-from .budget import Budget, Prices, Purse
+from .budget import Budget, Prices, Purse, in_money
 from .cluster import ask_on, meet_on
 from .engine import Again, Asked, Backend, Engine, replies, run_async
 from .exchange import Capabilities
@@ -168,7 +168,7 @@ class LLM(TeacherConfig):
             "possibly_paid_twice": spent.lost,
         }
         money = self.prices.of(spent.sent, spent.tokens_in, spent.tokens_out)
-        return facts | ({"money": f"{money:.2f} {self.prices.currency}"} if money else {})
+        return facts | ({"money": f"{in_money(money)} {self.prices.currency}"} if money else {})
 
     def at_most(self) -> LLM:
         """The same without rounds, about as many contexts as they may choose: what it can cost at most."""

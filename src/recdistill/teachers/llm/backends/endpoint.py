@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import time
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from ....errors import ConfigError
 from ....registry import need
 from ..engine import Backend
 from ..exchange import Capabilities, Failure, Reply, Request, Unreachable
@@ -22,6 +24,7 @@ __all__ = ["Endpoint", "OpenEndpoint"]
 
 _LARGEST = 64 << 20
 """Bytes of a reply that are read at most."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATHS = {
     "chat": "/chat/completions", "embeddings": "/embeddings", "rerank": "/rerank", "likelihood": "/completions",
 }  # fmt: skip
@@ -54,6 +57,15 @@ class Endpoint(BackendConfig):
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(cls._is_url(url) for url in urls)
 
+    @field_validator("key_variable")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not _VARIABLE.fullmatch(name):
+            raise ConfigError(  # which does not repeat what may be a key
+                "is no name of an environment variable", hint="put the key into the environment, never into a recipe"
+            )
+        return name
+
     @field_validator("url")
     @classmethod
     def _is_url(cls, url: str) -> str:
@@ -61,7 +73,9 @@ class Endpoint(BackendConfig):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("no URL such as http://127.0.0.1:8080/v1")
         if parts.username or parts.password or parts.query:
-            raise ValueError("keys do not belong into a URL: put the key into the environment, see key_variable")
+            raise ConfigError(
+                "keys do not belong into a URL", hint="put the key into the environment, see key_variable"
+            )
         return url.rstrip("/")
 
     def servers(self) -> tuple[str, ...]:
@@ -146,7 +160,8 @@ class OpenEndpoint:
                 data = await self._read(response)
                 status, wait = response.status, seconds_to_wait(response.headers, time.time())
         except (http.ClientConnectorError, http.ClientConnectorDNSError) as error:
-            raise Unreachable(f"nobody answers there: {self._clean(error)}") from None
+            why = error.os_error.strerror or error.os_error  # its own text speaks of an "ssl:default"
+            raise Unreachable(f"nobody answers there: {self._clean(why)}") from None
         except TimeoutError:
             raise Failure(f"no complete reply within {self.config.timeout:g} seconds", slow=True) from None
         except (http.ClientError, OSError) as error:

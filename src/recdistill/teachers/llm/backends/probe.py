@@ -37,7 +37,8 @@ async def probe(endpoint: OpenEndpoint, model: str | None) -> Capabilities:
         raise TeacherError(f"has no model {name!r}", where=endpoint.place, hint=hint)
     endpoint.meet(Capabilities(name, name))
     start = time.monotonic()
-    chat = await _ask(endpoint, Request("chat", _short()))
+    troubles: list[str] = []
+    chat = await _ask(endpoint, Request("chat", _short()), troubles)
     seconds = time.monotonic() - start
     top = 0
     for wanted in _TOP if chat is not None else ():
@@ -51,7 +52,11 @@ async def probe(endpoint: OpenEndpoint, model: str | None) -> Capabilities:
     likely = await _ask(endpoint, Request("likelihood", _LIKELY))
     likelihood = likely is not None and likely.numbers is not None
     if chat is None and not embeds and not ranks and not likelihood:
-        raise TeacherError("answers nothing: no chat, no embeddings, no ranking, no likelihood", where=endpoint.place)
+        why = f" ({troubles[0]})" if troubles else ""
+        raise TeacherError(
+            f"answers nothing: no chat, no embeddings, no ranking, no likelihood{why}", where=endpoint.place,
+            hint="see what the server itself says, and whether the url is that of the OpenAI protocol",
+        )  # fmt: skip
     context = listed.get(name)
     return Capabilities(name, name, top, json_mode, context, embeds, ranks, chat is not None, seconds, likelihood)
 
@@ -93,11 +98,11 @@ def _only(listed: dict[str, int | None], place: str) -> str:
     raise TeacherError("which model shall answer?", where=place, hint=known)
 
 
-async def _ask(endpoint: OpenEndpoint, request: Request) -> Reply | None:
-    """One reply; None if this is nothing that the endpoint does.
+async def _ask(endpoint: OpenEndpoint, request: Request, troubles: list[str] | None = None) -> Reply | None:
+    """One reply; None if this is nothing that the endpoint does, and why is added to ``troubles``.
 
     Raises:
-        TeacherError: The key or the model's name is wrong.
+        TeacherError: The key or the model's name is wrong, or it has too much to do to say.
     """
     try:
         return await _patient(endpoint, lambda: endpoint.ask(endpoint.completed(request), "probe"))
@@ -107,7 +112,12 @@ async def _ask(endpoint: OpenEndpoint, request: Request) -> Reply | None:
         if request.route == "chat":
             raise _told(error, endpoint) from None
         return None
-    except Trouble:
+    except Trouble as error:
+        if request.route == "chat" and isinstance(error, Failure) and error.busy:
+            hint = "run the same command when it has less to do"
+            raise TeacherError(f"has too much to do ({error.why})", where=endpoint.place, hint=hint) from None
+        if troubles is not None:
+            troubles.append(error.why)
         return None
 
 
