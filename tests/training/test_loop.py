@@ -323,7 +323,7 @@ def test_a_temperature_that_cools_reaches_the_loss(data: Split, taught: Knowledg
 def test_how_much_a_teacher_was_trusted_is_written_down(data: Split, taught: Knowledge) -> None:
     plain = train(data, CrossEntropy(), SoftLabels(), knowledge=taught, epochs=1).history[0]
     page = plain["trust"]["soft-labels"]["oracle"]
-    assert set(page) == {"all", "short", "long", "head", "tail"}
+    assert set(page) == {"all", "short", "long", "head", "tail", "ends"}
     positions = np.flatnonzero(data.train.events_before(np.arange(data.train.n_events)) > 0)
     lists = taught.rankings()[0].read(positions).items
     assert page["all"]["positions"] == len(positions) == page["short"]["positions"] + page["long"]["positions"]
