@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_asked_again_with_a_reminder(tmp_path: Path) -> N
         assert found.counts == {"answered": 1, "unparsable": 1}
         assert answers_of(tmp_path, found) == [None, "5"]
         with Journal(tmp_path / "journal.sqlite") as journal:
-            assert journal.reasons() == ["in another form than asked for: 'well' (3 times)"]
+            assert journal.reasons() == ["in another form than asked for: 'well' (4 times)"]
         assert len(server.asked) == 2 + 3
         turns = next(asked.body["messages"] for asked in server.asked if len(asked.body["messages"]) == 3)
         assert turns[1:] == [
