@@ -58,8 +58,27 @@ def test_benchmark_page(tmp_path: Path) -> None:
     result = {"bench": "step", "target": {"overhead": 1.15}, "measured": 1.04321, "steps": 20000, "ok": True}
     (tmp_path / "step.json").write_text(json.dumps(result), encoding="utf-8")
     page = generate.benchmarks.page(tmp_path)
-    assert "| [step](#step) | overhead: 1.15 | 1.043 | yes |" in page
+    assert "| [step](#step) | 1.043 | overhead: 1.15 | yes |" in page
     assert "| steps | 20,000 |" in page
+
+
+def test_benchmark_page_shows_a_few_things_side_by_side(tmp_path: Path) -> None:
+    measured = {"rate": 3.0, "spread": 0.5}
+    data = {"films": {"seen": {"mean": 0.25}, "rows": 5}, "games": {"seen": {"mean": 0.5}}}
+    result = {
+        "bench": "b",
+        "target": {"rate": 2},
+        "measured": measured,
+        "data": data,
+        "one": {"a": {"b": 1}},
+        "ok": False,
+    }
+    (tmp_path / "b.json").write_text(json.dumps(result), encoding="utf-8")
+    page = generate.benchmarks.page(tmp_path)
+    assert "| [b](#b) | rate: 3 | rate: 2 | **no** |" in page
+    assert "| spread | 0.5 |" in page
+    assert "|  | films | games |\n|---|---|---|\n| seen · mean | 0.25 | 0.5 |\n| rows | 5 |  |" in page
+    assert "**one**\n\n|  |  |\n|---|---|\n| a · b | 1 |" in page
 
 
 def test_benchmark_page_without_results(tmp_path: Path) -> None:
