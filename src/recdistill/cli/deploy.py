@@ -33,8 +33,10 @@ def deploy(
     from ..errors import ConfigError
     from ..serving.deployment import Home
 
-    if back + (bundle is not None) > 1 or (bundle is None and (name or shadow or share is not None)):
-        raise ConfigError("these options contradict each other", hint="give a bundle, or --back, or neither")
+    if back and bundle is not None:
+        raise ConfigError("--back takes no bundle", hint="what was served before is known")
+    if bundle is None and (name or shadow or share is not None):
+        raise ConfigError("--name, --share and --shadow are about a bundle", hint="name the bundle behind the run")
     if shadow and share is not None:
         raise ConfigError("--share and --shadow contradict each other", hint="a shadow answers nobody")
     home = Home.of(place)

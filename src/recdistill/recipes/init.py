@@ -137,7 +137,7 @@ def _rest(dataset: Dataset) -> str:
     return f"""\
 seeds: {seeds}  # each student is trained once with each; more seeds, surer verdict
 evaluate: {{metric: ndcg@10}}
-bundle: {{vectors: int8}}
+bundle: {{vectors: int8}}  # users: true knows people by their ids, tower: true takes in new items by their texts
 """
 
 

@@ -42,11 +42,15 @@ class Client:
     """
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 10.0, retries: int = 2) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port  # a port that is none is found here
+        except ValueError:
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in ("http", "https") or not host:
             raise ServerError("is no address of a server", where=url, hint="as in http://127.0.0.1:8000")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
+        self._connection = kind(host, port, timeout=timeout)
         self._url, self._prefix, self._retries = url, parts.path.rstrip("/"), retries
         key = os.environ.get(_KEY) if key is None else key
         self._headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
@@ -92,6 +96,18 @@ class Client:
         named = [{"id": uuid.uuid4().hex} | dict(event) for event in events]
         return int(self.post("/v1/feedback", {"events": named})["stored"])
 
+    def add_items(self, items: Iterable[Mapping[str, Any]]) -> dict[str, list[Recommendation]]:
+        """Let the served bundle recommend new items at once; it needs a text tower.
+
+        Args:
+            items: Each with ``item`` (its id) and ``text``, and ``title`` and ``categories`` as you like.
+
+        Returns:
+            For every new item those most like it, by its id.
+        """
+        answer = self.post("/v1/items", {"items": [dict(item) for item in items]})
+        return {row["item"]: _listed({"items": row["near"]}) for row in answer["items"]}
+
     def card(self) -> dict[str, Any]:
         """What is served."""
         return self._ask("GET", "/v1/card", None)
@@ -132,12 +148,21 @@ class Client:
                     raise ServerError(what, where=where, hint="is the server running?") from None
             else:
                 if response.status < 400:
-                    answer: dict[str, Any] = json.loads(text)
-                    return answer
+                    return _parsed(text, where)
                 if response.status not in _AGAIN or last:
                     raise ServerError(_said(text), status=response.status, where=where)
             time.sleep(0.1 * 4**attempt)
         raise AssertionError  # the last attempt returns or raises
+
+
+def _parsed(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ServerError("the answer is not ours", where=where, hint="is another server listening there?")
+    return answer
 
 
 def _said(text: bytes) -> str:

@@ -195,6 +195,11 @@ class _SideBySide:
     def _what_came_next(self) -> str:
         items = self._lists[-1].bundle.items
         known = [item for item in self._next if int(items.find([item])[0]) >= 0]
+        if len(known) > 1:
+            lists = [("the teacher", self._taught)] if self._taught else []
+            lists += [(one.name, one.ids) for one in self._lists]
+            said = ", ".join(f"{name} has {len(set(known) & set(ids))}" for name, ids in lists)
+            return f"Of the {len(known)} items that came next, {said}."
         if not known:
             return ""
         places = [(one.name, one.place(known[0])) for one in self._lists]

@@ -71,5 +71,8 @@ def test_lost_connections_and_busy_servers_are_tried_again() -> None:
         shop.popular()
     with scripted([(500, b"<html>")]) as url, Client(url) as shop, pytest.raises(ServerError, match="<html>"):
         shop.popular()
+    for foreign in (b"<html>", b"[]"):
+        with scripted([(200, foreign)]) as url, Client(url) as shop, pytest.raises(ServerError, match="another server"):
+            shop.popular()
     with scripted([(500, b"")]) as url, Client(url) as shop, pytest.raises(ServerError, match="no reason"):
         shop.popular()

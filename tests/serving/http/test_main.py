@@ -124,8 +124,8 @@ def test_deploy_shows_changes_and_undoes(home: Home, bundles: dict[str, Path]) -
     assert "shadow" in said(str(bundles["sasrec"]), "--shadow")
     assert len(home.current().variants) == 3
     assert "shadow" not in said("--back")
-    said("--back", other, code=2)
-    said("--share", "0.1", code=2)
+    assert "--back takes no bundle" in said("--back", other, code=2)
+    assert "are about a bundle" in said("--share", "0.1", code=2)
     said(other, "--share", "0.1", "--shadow", code=2)
     assert [variant.name for variant in home.current().variants] == ["main", "popular"]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from recdistill.errors import RunError
-from recdistill.serving import Bundle, arrivals
+from recdistill.errors import RunError, ServerError
+from recdistill.serving import Bundle, Client, arrivals
 from recdistill.serving.arrivals import Arrival, Arrivals
 from recdistill.serving.deployment import Home
+from recdistill.serving.showcase import Showcase
 from tests.serving.http.ask import ask, post
 from tests.serving.http.conftest import SPLIT, Start, running
 
@@ -36,6 +37,16 @@ def test_a_new_item_can_be_recommended_at_once(shown: str) -> None:
         assert post(shown, "/v1/items", refused).status == status
     assert [post(shown, "/v1/items", new(f"m{at}")).status for at in range(3)] == [200, 200, 409]
     assert "as many as there may be" in post(shown, "/v1/items", new("last")).json["error"]
+
+
+def test_the_client_adds_items(shown: str) -> None:
+    item = {"item": "c1", "text": "item number about topic 1"}
+    with Client(shown) as shop:
+        near = shop.add_items([item])["c1"]
+        assert len(near) == 5
+        assert near == shop.similar("c1", 5)
+        with pytest.raises(ServerError, match="no word of"):
+            shop.add_items([item | {"item": "c2", "text": "unheard of"}])
 
 
 def test_other_servers_restarts_and_later_bundles_have_it_too(run_with_showcase: Path, tmp_path: Path) -> None:
@@ -94,6 +105,20 @@ def test_comparison(shown: str) -> None:
     nobody = post(shown, "/v1/compare", {"history": ["unknown"], "n": 3}).json
     assert nobody["teacher"] is None
     assert nobody["lists"][0]["items"][0]["like"] is None
+
+
+def test_several_items_that_came_next_are_counted(run_with_showcase: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_with_showcase / "showcase", tmp_path / "showcase")
+    file = tmp_path / "showcase" / "showcase.json"
+    body = json.loads(file.read_text())
+    body["teacher"]["contexts"][0]["next"] = ["i4", "i8", "i30"]
+    file.write_text(json.dumps(body))
+    history = ["i1", "i2", "i3"]
+    found = Showcase(tmp_path / "showcase").compare(Bundle.open(run_with_showcase / "bundle"), "served", history, 10)
+    has = {one["name"]: sum(row["next"] for row in one["items"]) for one in found["lists"]}
+    said = ", ".join(f"{name} has {count}" for name, count in has.items())
+    assert f"Of the 3 items that came next, the teacher has 2, {said}." in found["why"]
+    assert not any("What came next was" in sentence for sentence in found["why"])
 
 
 def test_a_broken_showcase_is_no_reason_not_to_serve(run_with_showcase: Path, tmp_path: Path) -> None:
