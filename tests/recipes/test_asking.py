@@ -92,6 +92,8 @@ def test_estimated_audited_and_distilled_with_real_weights(folder: Path, tmp_pat
     (run / "audit" / "small.json").write_text("{}")
     with pytest.raises(RunError, match=r"small.json: teacher: Field required; audit again"):
         Audited.of_run(run)
+    assert "What the language models were asked" in page
+    assert "6 (100 %)" in page.replace("\N{NO-BREAK SPACE}", " ")
     (stage,) = (run / "stages" / "teach" / "small").glob("*/done.json")
     info = read_json(stage)["info"]
     assert info["questions"] == {"answered": 6}

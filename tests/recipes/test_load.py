@@ -9,6 +9,7 @@ import pytest
 from recdistill.errors import ConfigError, RecdistillError
 from recdistill.objectives import SoftLabels
 from recdistill.recipes.load import load_recipe, parse_recipe
+from recdistill.recipes.schema import TrainSpec
 
 from .conftest import RECIPE
 
@@ -149,3 +150,10 @@ def test_overrides_reach_into_lists_and_new_keys() -> None:
 @pytest.mark.parametrize("override", ["k", "=3", "teachers.9.k=1", "title.x=1", "teachers.x=1", "seeds=[1"])
 def test_bad_overrides(override: str) -> None:
     assert complaint(RECIPE, override)
+
+
+@pytest.mark.parametrize("one", ["auto", {"type": "auto", "minutes": 30}])
+def test_a_single_objective_needs_no_list(one: object) -> None:
+    (objective,) = TrainSpec(objectives=one).objectives
+    assert objective.name == "auto"
+    assert objective.model_dump()["minutes"] == (10 if one == "auto" else 30)

@@ -83,7 +83,7 @@ def test_a_teacher_without_a_lead_has_no_transfer_ratio() -> None:
     verdict = judge(_data(0.088, low=0.006, teacher=0.075))
     fact = next(fact for fact in verdict.facts if fact.label == "Transfer ratio")
     assert (fact.value, fact.tone) == ("–", "mixed")
-    assert any("audit teachers" in warning for warning in verdict.warnings)
+    assert any("has no lead to pass on" in warning for warning in verdict.warnings)
     assert "teacher’s lead" not in verdict.sentence
 
 

@@ -44,6 +44,27 @@ def test_what_is_not_clear_is_said(text: str, message: str) -> None:
         resolve(FILMS, text)
 
 
+SORTED = Catalogue(
+    ids=["1", "2", "3", "4"],
+    titles=["Matrix, The (1999)", "Matrix Reloaded, The (2003)", "Ring, The (1998)", "Ring, The (2002)"],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("The Matrix", 0), ("the matrix (1999)", 0), ("The Matrix Reloaded", 1), ("The Ring (2002)", 3), ("Reloaded", 1)],
+)
+def test_an_article_may_stand_in_front(text: str, index: int) -> None:
+    assert resolve(SORTED, text) == index
+
+
+def test_an_article_does_not_make_it_clear() -> None:
+    with pytest.raises(DataError, match="'The Ring' fits 2 items"):
+        resolve(SORTED, "The Ring")
+    with pytest.raises(DataError, match="no item is called 'The Heat'"):
+        resolve(SORTED, "The Heat")
+
+
 def test_without_titles_ids_are_suggested() -> None:
     with pytest.raises(DataError, match="did you mean 'item-12'"):
         resolve(Catalogue(ids=["item-12", "other"]), "item-13")

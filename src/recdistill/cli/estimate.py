@@ -46,6 +46,7 @@ def estimate(
 
 
 def _print(forecast: Forecast) -> None:
+    from ..reports.words import duration
     from ..teachers.llm.budget import in_money
     from .output import facts
 
@@ -59,7 +60,7 @@ def _print(forecast: Forecast) -> None:
         ("to ask", f"{e.left:,}"),
         ("tokens in", _interval(e.tokens_in, _count)),
         ("tokens out", _interval(e.tokens_out, _count)),
-        ("time", e.seconds and _interval(e.seconds, _time) + (", less as the pace was still rising" * e.rising)),
+        ("time", e.seconds and _interval(e.seconds, duration) + (", less as the pace was still rising" * e.rising)),
         ("money", money),
         ("budget", forecast.budget),
         *(("note", note) for note in forecast.notes),
@@ -74,9 +75,3 @@ def _interval(found: Range, words: Any, unit: str = "") -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

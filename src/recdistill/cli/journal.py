@@ -26,6 +26,7 @@ def journal(
     compact hands the answers over to compressed shards beside the journal. Nothing is lost or asked again, whenever it
     is interrupted, and jobs that are at work go on.
     """
+    from ..reports.words import size
     from ..teachers.llm.journal import Journal
 
     for path in _found(run):
@@ -33,9 +34,9 @@ def journal(
         with Journal(path) as opened:
             moved = opened.compact() if action == "compact" else 0
             rows = _shown(opened)
-        now = f"{_bytes(path) / 1e6:.1f} MB"
+        now = size(_bytes(path))
         if action == "compact":
-            now += f", {before / 1e6:.1f} MB before; {moved:,} answers handed over"
+            now += f", {size(before)} before; {moved:,} answers handed over"
         _print(path, [*rows, ("size", now)])
 
 

@@ -24,7 +24,7 @@ from .comparisons import ALONE, DISTILLED, SERVED, best_baseline, comparisons, s
 from .item_map import item_map, teacher_space
 from .task_results import task_results
 from .teach import load_ranker
-from .told import asked_in_rounds, candidates, listened
+from .told import asked_in_rounds, asked_of_models, candidates, listened
 
 if TYPE_CHECKING:
     from ..stages import Stage
@@ -73,6 +73,7 @@ def measure(run: Run, path: Path) -> None:
         wins=tuple(wins(result, _contenders(result, roles, metric), metric)),
         choice=tuple(choice),
         choice_metric=choice_metric,
+        asked=tuple(asked_of_models(run)),
         rounds=tuple(asked_in_rounds(run)),
         listened=tuple(listened(run.settled("distilled"), trainings["distilled"])),
         tasks=tuple(task_results(run)),

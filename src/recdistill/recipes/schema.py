@@ -229,7 +229,7 @@ class TrainSpec(Config):
     @field_validator("objectives", mode="before")
     @classmethod
     def _one_name(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        return [value] if isinstance(value, str | Mapping) else value
 
     @model_validator(mode="after")
     def _auto_stands_alone(self) -> TrainSpec:

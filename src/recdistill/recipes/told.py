@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .run import Run
     from .schema import TrainSpec
 
-__all__ = ["asked_in_rounds", "candidates", "listened"]
+__all__ = ["asked_in_rounds", "asked_of_models", "candidates", "listened"]
 
 
 def candidates(run: Run) -> tuple[list[report.Candidate], str]:
@@ -115,6 +115,24 @@ def listened(spec: TrainSpec, trainings: Sequence[Stage]) -> Iterable[report.Lis
                 if part in final[0] and any(page[part]["positions"] for page in final)
             ),
         )
+
+
+def asked_of_models(run: Run) -> Iterable[report.Asked]:
+    """What became of the questions to each language model, and what they cost."""
+    for spec in run.recipe.teachers:
+        if spec.type == "llm":
+            info = run.teacher(spec).info
+            yield report.Asked(
+                teacher=spec.id,
+                model=info["model"],
+                questions=info["questions"],
+                requests=info.get("requests"),  # which older runs did not write down
+                tokens_in=info["tokens_in"],
+                tokens_out=info["tokens_out"],
+                seconds=info["seconds"],
+                money=info.get("money", ""),
+                twice=info["possibly_paid_twice"],
+            )
 
 
 def asked_in_rounds(run: Run) -> Iterable[report.Asking]:

@@ -11,6 +11,7 @@ from ..files import write_text
 from ..registry import need
 from . import words
 from .arrived import arrived_notes
+from .asked import HEADS, asked_lines
 from .audit import audit_table
 from .charts import charts_of
 from .choice import choice_note, choice_table
@@ -102,6 +103,8 @@ def render_report(data: ReportData, compression: Outcome | None = None, audits: 
         meanings={part.name: part.meaning for part in data.slices},
         choice=choice_table(data),
         choice_note=choice_note(data),
+        asked=asked_lines(data),
+        asked_heads=HEADS,
         rounds=rounds_tables(data),
         notes={"arrived": arrived_notes(data), "slices": winners_notes(data), "map": item_map_notes(data)},
         audits=[audit_table(one) for one in audits],

@@ -16,6 +16,7 @@ from ..files import write_text
 
 __all__ = [
     "Agreement",
+    "Asked",
     "Asking",
     "Candidate",
     "Comparison",
@@ -227,10 +228,26 @@ class Asking(_Part):
     ended: str = Field(description="why there were no more")
 
 
+class Asked(_Part):
+    """What was asked of a language model and what it cost, all runs of the job together."""
+
+    teacher: str
+    model: str
+    questions: dict[str, int] = Field(description="how many were answered, refused, failed, unparsable or empty")
+    requests: int | None = Field(None, description="exchanges, repeated ones counted")
+    tokens_in: int
+    tokens_out: int
+    seconds: float = Field(description="of asking")
+    money: str = Field("", description="with its currency; empty: no prices were given")
+    twice: int = Field(0, description="questions that were with the server when a process died, and were sent again")
+
+
 class ListenedPart(_Part):
     """Means over training positions of one kind."""
 
-    name: str = Field(description="'all', or a kind of history ('short', 'long') or of label ('head', 'tail')")
+    name: str = Field(
+        description="'all', 'ends' of histories, or a kind of history ('short', 'long') or of label ('head', 'tail')"
+    )
     positions: int
     answered: float | None = Field(None, description="share where the teacher has a ranking")
     listed: float | None = Field(None, description="share of the labels that its ranking has")
@@ -322,6 +339,7 @@ class ReportData(_Part):
     item_map: ItemMap | None = None
     choice: tuple[Candidate, ...] = Field((), description="what the objectives were chosen from, if they were")
     choice_metric: str = Field("NDCG@10", description="the validation metric that the candidates were chosen by")
+    asked: tuple[Asked, ...] = Field((), description="of language models: what was asked, and what it cost")
     rounds: tuple[Asking, ...] = Field((), description="of language models that were asked in rounds")
     listened: tuple[Listened, ...] = ()
     tasks: tuple[TaskResult, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..teachers.llm.budget import in_money
 from . import words
 from .results import Asking, ReportData, Round
 
@@ -54,6 +55,6 @@ def _table(asking: Asking) -> RoundsTable:
 def _line(found: Round, paid: bool) -> tuple[str, str, tuple[str, ...]]:
     source = "the student's own first items" if found.candidates == "student" else f"candidates: {found.candidates}"
     counts = [words.count(number) for number in (found.contexts, found.lists, found.questions, found.tokens)]
-    money = [f"{found.money:.2f}"] if paid else []
+    money = [in_money(found.money)] if paid else []
     gain = words.NONE if found.gain is None else words.signed(found.gain)
     return f"Round {found.number}", f"by {found.by}; {source}", (*counts, *money, words.metric(found.score), gain)

@@ -173,11 +173,11 @@ def _served(data: ReportData, distilled: Row) -> list[Fact]:
 def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     found, teacher, served = [], data.of_role("teacher"), data.of_role("served")
     if teacher is None:
-        found.append("No teacher was measured, so nobody knows how much of its knowledge arrived.")
+        hint = " What a language model's answers are worth is said by recdistill audit." if data.asked else ""
+        found.append(f"No teacher was measured, so nobody knows how much of its knowledge arrived.{hint}")
     elif teacher.metrics[data.metric] <= alone.metrics[data.metric]:
-        found.append(
-            f"{teacher.name} is not better than the student alone; audit teachers before distilling from them."
-        )
+        hint = "it has no lead to pass on, look for a better teacher"
+        found.append(f"{teacher.name} is not better than the student alone: {hint}.")
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
     popular = next((row for row in baselines if row.name.startswith("popularity")), None)
     if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric]:

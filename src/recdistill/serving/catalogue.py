@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,10 @@ __all__ = ["ItemTable", "StoredItems", "load_arrays", "read_items", "resolve", "
 _FILE = "items.npz"
 _SUGGESTED = 20_000
 """Items up to which the nearest name is looked for: comparing with every one takes a second for each 100,000."""
+_WITH_ARTICLE = re.compile(
+    r"(?P<article>an?|the|das|de[rn]|die|el|il|l[aeo]|las|les|los|une?) (?P<rest>.+?)(?P<year> \(\d{4}\))?"
+)
+"""A title that catalogues sort by its second word."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +139,8 @@ def load_arrays(place: Place, name: str) -> Mapping[str, npt.NDArray[Any]]:
 def resolve(items: Catalogue, text: str) -> int:
     """The index of the item that a user means.
 
-    Tried in turn: an exact id, an exact title, a title without regard to case, the only title that contains the text.
+    Tried in turn: an exact id, an exact title, a title without regard to case, the only title that contains the text,
+    the only one that begins with it where the article stands behind: ``The Matrix`` is ``Matrix, The (1999)``.
 
     Raises:
         DataError: Nothing fits, or several titles do; some are named.
@@ -148,6 +154,9 @@ def resolve(items: Catalogue, text: str) -> int:
         lambda at: folded[at] == wanted,
         lambda at: wanted in folded[at],
     ]
+    if (parts := _WITH_ARTICLE.fullmatch(wanted)) is not None:
+        sorted_as = f"{parts['rest']}, {parts['article']}{parts['year'] or ''}"
+        rules.append(lambda at: folded[at].startswith(sorted_as))
     for fits in rules if wanted else []:
         found = [at for at in range(len(folded)) if fits(at)]
         if len(found) == 1:

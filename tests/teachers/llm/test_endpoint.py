@@ -179,6 +179,20 @@ def test_a_redirect_is_not_followed() -> None:
         probed(server.url, model="m")
 
 
+def test_a_server_that_only_dribbles_is_not_waited_for_at_every_path() -> None:
+    seen: list[str] = []
+
+    def script(asked: Asked) -> Answer:
+        seen.append(asked.path)
+        return Answer({"data": [{"id": "m"}]}) if asked.path == "/models" else Answer(echo(asked).body, dribble=0.1)
+
+    script.probed = True  # type: ignore[attr-defined]
+    wanted = r"no complete reply within 1 seconds; see whether it answers at all, or raise timeout"
+    with answers(script) as server, pytest.raises(TeacherError, match=wanted):
+        probed(server.url, timeout=1.0)
+    assert not {"/embeddings", "/rerank", "/completions"} & set(seen)
+
+
 def test_slow_loris_replies_time_out_and_are_recorded(tmp_path: Path) -> None:
     def script(asked: Asked) -> Answer:
         slow = Answer(echo(asked).body, dribble=0.1)

@@ -72,6 +72,20 @@ def test_the_same_question_of_another_model_or_prompt_is_another(tmp_path: Path)
     assert Request("chat", dict(reversed(body.items())), "p").key("m") in keys
 
 
+def test_a_megabyte_that_cannot_be_read_is_neither_sent_back_nor_kept(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def script(asked: Asked) -> Answer:
+        sizes.append(sum(len(turn["content"]) for turn in asked.body["messages"]))
+        return chat("5" if len(asked.body["messages"]) == 3 else "x" * 1_000_000)
+
+    with answers(script) as server:
+        found = ask(server.url, tmp_path, Numbers(1), again={"unparsable": 2})
+        assert found.counts == {"answered": 1}
+    assert max(sizes) < 5_000
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 300_000
+
+
 def test_what_cannot_be_read_is_asked_again_with_a_reminder(tmp_path: Path) -> None:
     def script(asked: Asked) -> Answer:
         reminded = len(asked.body["messages"]) == 3

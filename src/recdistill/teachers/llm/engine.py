@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -39,6 +39,8 @@ _HOPELESS = 20
 """So many failures before the first answer, and the endpoint is not asked any more; later it is waited for."""
 _MORE_IF_BUSY = 20
 """Times as many exchanges for a question whose trouble is not its own."""
+_KEPT = 16_384
+"""Characters of an unreadable answer that are kept: a server may have written a megabyte."""
 _SHOWN = 60
 """Characters of an answer that are shown where it cannot be read."""
 _POLL_SECONDS = 0.5
@@ -451,8 +453,9 @@ class Engine:
                 if not self.purse.reserve(question.most):
                     raise self._spent_error(question.most) from None
             else:
-                readable = self.questions.readable(int(self._numbers[question.place]), reply)
-                state, why = (State.ANSWERED, "") if readable else (State.UNPARSABLE, _unreadable(reply))
+                state, why = State.ANSWERED, ""
+                if not self.questions.readable(int(self._numbers[question.place]), reply):
+                    state, why, reply = State.UNPARSABLE, _unreadable(reply), replace(reply, text=reply.text[:_KEPT])
                 return Outcome(key, attempt, state, reply.pack(), why, reply.tokens_in, reply.tokens_out, sent + 1)
 
     async def _exchange(self, question: _Question) -> Reply:

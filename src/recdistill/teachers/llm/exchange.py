@@ -17,6 +17,8 @@ KEY_BYTES = 16
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _LONG = 8192
 """Tokens of an answer that nothing limits."""
+_REMEMBERED = 2000
+"""Characters of an unreadable answer that the model is shown again: a server may have written a megabyte."""
 _BYTES_PER_TOKEN = 2
 """English has about four, Chinese about three."""
 Route = Literal["chat", "embeddings", "rerank", "likelihood"]
@@ -96,8 +98,9 @@ class Request:
         return -(-self.size // _BYTES_PER_TOKEN), max(limit, -(-len(said.encode()) // _BYTES_PER_TOKEN))
 
     def reminded(self, said: str, reminder: str) -> Request:
-        """The same question once more, with the answer that could not be read and how it should have looked."""
-        turns = [*self.body["messages"], {"role": "assistant", "content": said}, {"role": "user", "content": reminder}]
+        """The same question once more, with the start of what could not be read and how it should have looked."""
+        began = {"role": "assistant", "content": said[:_REMEMBERED]}
+        turns = [*self.body["messages"], began, {"role": "user", "content": reminder}]
         return Request(self.route, self.body | {"messages": turns}, self.prompt)
 
 

@@ -162,6 +162,7 @@ class LLM(TeacherConfig):
         facts: dict[str, Any] = {
             "questions": counts,
             "model": model,
+            "requests": spent.sent,
             "tokens_in": spent.tokens_in,
             "tokens_out": spent.tokens_out,
             "seconds": round(spent.seconds, 1),

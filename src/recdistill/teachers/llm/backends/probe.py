@@ -81,7 +81,10 @@ async def _models(endpoint: OpenEndpoint) -> dict[str, int | None]:
         if "key" in error.why:
             raise _told(error, endpoint) from None
         return {}  # not every server lists its models
-    except (Trouble, ValueError, KeyError, TypeError):
+    except Trouble as error:
+        _see_whether_it_could(error, endpoint)
+        return {}
+    except (ValueError, KeyError, TypeError):
         return {}
 
 
@@ -113,9 +116,8 @@ async def _ask(endpoint: OpenEndpoint, request: Request, troubles: list[str] | N
             raise _told(error, endpoint) from None
         return None
     except Trouble as error:
-        if request.route == "chat" and isinstance(error, Failure) and error.busy:
-            hint = "run the same command when it has less to do"
-            raise TeacherError(f"has too much to do ({error.why})", where=endpoint.place, hint=hint) from None
+        if request.route == "chat":
+            _see_whether_it_could(error, endpoint)
         if troubles is not None:
             troubles.append(error.why)
         return None
@@ -129,8 +131,8 @@ async def _patient(endpoint: OpenEndpoint, work: Callable[[], Awaitable[T]]) -> 
         except Unreachable:
             await asyncio.sleep(0.25 * 2**tries)
         except Failure as error:
-            if not (error.busy or error.again):
-                raise
+            if not (error.busy or error.again) or (error.slow and tries > 1):
+                raise  # each try of a slow server takes as long as an exchange may
             # what fails once may pass; to take it for "cannot" would change every question, and pay for all anew
             pause = 2.0**tries if error.busy else 0.25 * 2.0**tries
             await asyncio.sleep(min(error.wait or pause, 60.0))
@@ -138,6 +140,20 @@ async def _patient(endpoint: OpenEndpoint, work: Callable[[], Awaitable[T]]) -> 
         return await work()
     except Unreachable as error:
         raise TeacherError(error.why, where=endpoint.place, hint="start the server, or correct the url") from None
+
+
+def _see_whether_it_could(error: Trouble, endpoint: OpenEndpoint) -> None:
+    """Tell what it could do at another time from what it cannot do.
+
+    Raises:
+        TeacherError: It has too much to do, or takes too long.
+    """
+    if isinstance(error, Failure) and error.busy:
+        hint = "run the same command when it has less to do"
+        raise TeacherError(f"has too much to do ({error.why})", where=endpoint.place, hint=hint) from None
+    if isinstance(error, Failure) and error.slow:
+        hint = "see whether it answers at all, or raise timeout"
+        raise TeacherError(error.why, where=endpoint.place, hint=hint) from None
 
 
 def _told(error: Hopeless, endpoint: OpenEndpoint) -> TeacherError:
