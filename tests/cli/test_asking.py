@@ -95,6 +95,10 @@ def test_a_shown_prompt_is_a_prompt(call: Invoke, here: Path) -> None:
     (here / "mine.txt").write_text(call("prompts", "listwise-order").stdout, encoding="utf-8")
     mine, ours = load_prompt("", file=here / "mine.txt"), load_prompt("listwise-order")
     assert (mine.system, mine.user, mine.again, mine.version) == (ours.system, ours.user, ours.again, ours.version)
+    (here / "mine.txt").write_text(call("prompts", "likelihood", "-l", "zh").stdout, encoding="utf-8")
+    mine, ours = load_prompt("", file=here / "mine.txt"), load_prompt("likelihood", "zh")
+    assert (mine.system, mine.user, mine.without, mine.joined) == ("", ours.user, ours.without, ours.joined)
+    assert ours.joined == "、"
 
 
 def test_options_of_a_cluster_need_one(call: Invoke, here: Path) -> None:

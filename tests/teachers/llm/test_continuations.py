@@ -55,6 +55,33 @@ def test_equal_to_a_pass_over_each_text(folder: str, several: list[Branches], bu
         assert numbers[:, 1].tolist() == [len(end) for end in one.ends]
 
 
+@pytest.mark.parametrize("kind", ["Bloom", "Mamba", "GPT2", "Mistral"])
+def test_other_kinds_of_models(kind: str) -> None:
+    """Places by a bias on distances, no attention at all, learned places, and a window shorter than the text."""
+    import transformers
+
+    sizes: dict[str, dict[str, Any]] = {
+        "Bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 2},
+        "Mamba": {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4},
+        "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64},
+        "Mistral": {
+            "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+            "intermediate_size": 32, "sliding_window": 4,
+        },
+    }  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(vocab_size=40, initializer_range=0.5, **sizes[kind])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{kind}ForCausalLM" if kind != "GPT2" else "GPT2LMHeadModel")(config).eval()
+    several = [
+        Branches((3, 4, 5, 6, 7, 8, 9), ((10,), (11, 12, 13, 14, 15, 16), (17, 18))),
+        Branches((20, 21), ((22, 23, 24), (10,))),
+    ]
+    for one, numbers in zip(several, log_likelihoods(model, 0, several, 40), strict=True):
+        wanted = [plain(model, one.stem, end) for end in one.ends]
+        np.testing.assert_allclose(numbers[:, 0], wanted, rtol=0, atol=1e-3)
+
+
 _loaded: dict[str, Any] = {}
 
 
@@ -159,4 +186,3 @@ def test_the_model_of_the_package_reads_titles() -> None:
     numbers = reply.numbers.reshape(-1, 2)
     np.testing.assert_allclose(numbers, wanted, rtol=0, atol=1e-3)
     assert numbers[0, 0] > numbers[1, 0]  # after horror comes action sooner than Jane Austen
-    assert numbers[5, 0] > numbers[3, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,16 @@ from recdistill.knowledge import Knowledge
 from recdistill.models.popularity import Popularity
 from recdistill.recipes.audit import examine
 from recdistill.teachers.llm.backends import Endpoint, Transformers
+from recdistill.teachers.llm.budget import Budget, BudgetSpent, Prices
 from recdistill.teachers.llm.candidates import ColdCandidates, RandomCandidates, RecommenderCandidates
+from recdistill.teachers.llm.cluster.keeper import Keeper
+from recdistill.teachers.llm.cluster.worker import Asking
+from recdistill.teachers.llm.engine import Again
+from recdistill.teachers.llm.estimate import estimate
 from recdistill.teachers.llm.exchange import Capabilities, Reply, Request
+from recdistill.teachers.llm.journal import State
 from recdistill.teachers.llm.reading import LETTERS
+from recdistill.teachers.llm.rounds import label_in_rounds
 from recdistill.teachers.llm.tasks import Likelihood
 from recdistill.teachers.llm.trial import hold_trial
 from recdistill.testing import tiny_split
@@ -26,6 +35,7 @@ from recdistill.testing import tiny_split
 from ...llm_server import Answer, Asked, answers
 from .jobs import BARE, settle
 from .test_local import write_chat_model
+from .test_rounds import Pupils
 
 SPLIT = tiny_split()
 ABLE = Capabilities("m", "m", likelihood=True)
@@ -179,22 +189,17 @@ def echoing(asked: Asked) -> Answer:
         return Answer({"data": [{"id": "base"}]})
     if asked.path != "/completions":
         return Answer({"error": {"message": "not here"}}, 404 if asked.path != "/chat/completions" else 400)
-    if "One, two" in asked.body["prompt"][0]:
-        texts = [(prompt.split(), 0.0) for prompt in asked.body["prompt"]]
-    else:
-        prefix = asked.body["prompt"][0]
-        texts = [(prompt.split(), said(prefix, prompt)) for prompt in asked.body["prompt"]]
-    choices = []
-    for at, (words, logp) in enumerate(texts):
-        logps = [None, *([-0.5] * (len(words) - 2)), logp]
-        logprobs = {"tokens": [*words, "!"], "token_logprobs": [*logps, -1.0]}
+    choices, prefix, read = [], "", 0
+    for at, prompt in enumerate(asked.body["prompt"]):
+        words, last = prompt.split(), -0.5
+        if prompt.endswith(" "):
+            prefix = prompt
+        elif "Item" in prompt:
+            last = log_likelihood(prefix, prompt.removeprefix(prefix))
+        logprobs = {"tokens": [*words, "!"], "token_logprobs": [None, *([-0.5] * (len(words) - 2)), last, -1.0]}
         choices.append({"index": at, "text": "", "logprobs": logprobs})
-    usage = {"prompt_tokens": sum(len(words) for words, _ in texts), "completion_tokens": len(choices)}
-    return Answer({"choices": choices, "usage": usage})
-
-
-def said(prefix: str, prompt: str) -> float:
-    return log_likelihood(prefix, prompt.removeprefix(prefix)) if prompt != prefix else -0.5
+        read += len(words)
+    return Answer({"choices": choices, "usage": {"prompt_tokens": read, "completion_tokens": len(choices)}})
 
 
 echoing.probed = True  # type: ignore[attr-defined]
@@ -237,3 +242,62 @@ def test_the_whole_way_in_this_process(tmp_path: Path) -> None:
     positions = np.flatnonzero(one.written)
     assert (one.read(positions).confidence > 0).all()
     assert not np.allclose(one.read(positions).logp, other.read(positions).logp)
+
+
+def words_read(server: Any) -> int:
+    """Tokens that a server of :func:`echoing` has counted, of what it was asked after the probe."""
+    asked = [json.loads(content.removeprefix("/v1/completions")) for content in server.answered if "Item" in content]
+    return sum(len(prompt.split()) for body in asked for prompt in body["prompt"])
+
+
+def test_what_it_costs_is_said_before(tmp_path: Path) -> None:
+    task = Likelihood(at="all", contexts=200, candidates=RANDOM, prior=0.5)
+    with answers(echoing) as server:
+        llm = rd.teachers.LLM(task=task, backend=Endpoint(url=server.url))
+        before = estimate(llm, SPLIT, tmp_path / "k", sample=24)
+        sampled = words_read(server)
+        facts = llm.teach(SPLIT, tmp_path / "k")
+        assert facts["tokens_in"] == words_read(server)
+    assert (before.questions, before.left, before.sampled) == (200, 176, 24)
+    assert before.tokens_in.value == pytest.approx(facts["tokens_in"] - sampled, rel=0.1)
+    assert before.tokens_out.value == pytest.approx(176 * 2 * 7)
+
+
+def test_a_budget_stops_it(tmp_path: Path) -> None:
+    task = Likelihood(contexts=30, candidates=RANDOM)
+    with answers(echoing) as server:
+        where = Endpoint(url=server.url, pace={"start": 1, "most": 1})
+        llm = rd.teachers.LLM(task=task, backend=where, budget=Budget(requests=5))
+        with pytest.raises(BudgetSpent, match="5 requests"):
+            llm.teach(SPLIT, tmp_path / "k")
+        facts = llm.replace(budget=Budget()).teach(SPLIT, tmp_path / "k")
+        assert facts["questions"] == {"answered": 30}
+        assert sum("Item" in content for content in server.answered) == 30  # nothing twice
+
+
+def test_in_rounds_that_a_student_chooses(tmp_path: Path) -> None:
+    task = Likelihood(contexts=30, candidates=RecommenderCandidates(n=6))
+    select = {"rounds": 2, "per_round": 5, "on_policy": True}
+    with answers(echoing) as server:
+        llm = rd.teachers.LLM(task=task, backend=Endpoint(url=server.url), select=select)
+        facts = label_in_rounds(llm, SPLIT, tmp_path / "k", "llm", Knowledge(), Pupils(0.1, 0.2, 0.3))
+    assert [(r["candidates"], r["lists"]) for r in facts["rounds"]] == [("recommender", 5), ("student", 5)]
+    assert llm.at_most().task.contexts == 10
+
+
+def test_a_worker_elsewhere_asks_the_same(tmp_path: Path) -> None:
+    """The questions travel; the journal that a keeper writes answers one machine as well."""
+    job = deepcopy(Likelihood(contexts=10, candidates=RANDOM).job(SPLIT, Knowledge(), ABLE))
+    with answers(echoing) as server:
+        keeper = Keeper(tmp_path / "j", "job", Budget(), Prices(), (server.url,))
+        able = replace(ABLE, model="base", identity="base")
+
+        def call(method: str, *arguments: Any) -> Any:
+            return getattr(keeper, method)(*arguments)
+
+        worker = Asking(call, job, Endpoint(url=server.url), Again(), able, False)
+        worker({"number": np.arange(10)})
+        worker.close()
+        known = keeper.known([job.request(number).key("base") for number in range(10)])
+        keeper.close()
+    assert [found.state for found in known.values()] == [State.ANSWERED] * 10

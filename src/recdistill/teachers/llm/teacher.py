@@ -254,6 +254,7 @@ def _described(opened: Backend) -> str:
         f"context of {able.context:,} tokens" if able.context else "",
         "embeddings" if able.embeddings else "",
         "ranking" if able.rerank else "",
+        "likelihood of texts" if able.likelihood else "",
     ]
     return f"{able.model} at {opened.place}: {', '.join(word for word in can if word)}"
 

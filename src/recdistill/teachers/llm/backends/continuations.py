@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .echo import common
+
 __all__ = ["Branches", "log_likelihoods"]
 
 Floats = npt.NDArray[np.float32]
+_NONE = -100
+"""What torch takes for no token to be predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Branches:
             continuations: What follows; not empty.
             start: A token to begin with where nothing is shared.
         """
-        whole = [encode(prefix + text) for text in continuations]
-        shared = min(_alike(encode(prefix), tokens) for tokens in whole)
+        alone, whole = encode(prefix), [encode(prefix + text) for text in continuations]
+        shared = min(common(alone, tokens) for tokens in whole)
         shared = min(shared, *(len(tokens) - 1 for tokens in whole))
         if shared < 1:
             whole, shared = [[start, *tokens] for tokens in whole], 1
@@ -65,7 +70,8 @@ class Branches:
 def log_likelihoods(model: Any, pad: int, branches: Sequence[Branches], budget: int) -> list[Floats]:
     """Log-probability of each end, given its beginning.
 
-    Beginnings go through the model once, equal ones together, and their keys and values are used again by all ends.
+    Beginnings go through the model once, equal ones together, and their keys and values are used again by all ends. A
+    recurrent model keeps nothing that could be used so: it reads every whole text.
 
     Args:
         model: A causal language model of transformers.
@@ -76,11 +82,14 @@ def log_likelihoods(model: Any, pad: int, branches: Sequence[Branches], budget: 
     Returns:
         Of each, float32 ``[ends, 2]``: natural-log probability, and the number of tokens.
     """
+    if getattr(model, "_is_stateful", False):
+        return [_of_whole_texts(model, pad, one, budget) for one in branches]
     stems = {stem: row for row, stem in enumerate(dict.fromkeys(one.stem for one in branches))}
     ends = list(dict.fromkeys((stems[one.stem], end) for one in branches for end in one.ends))
     ends.sort(key=lambda pair: len(pair[1]))
     ids, mask = _padded(list(stems), pad, model.device, left=True)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
+    places = _placed(model, (mask.cumsum(dim=1) - 1).clamp_min(0))
+    out = model(input_ids=ids, attention_mask=mask, use_cache=True, logits_to_keep=1, **places)
     first = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
     found: dict[tuple[int, tuple[int, ...]], float] = {}
     for part in _parts(ends, ids.shape[1], budget):
@@ -97,12 +106,35 @@ def log_likelihoods(model: Any, pad: int, branches: Sequence[Branches], budget: 
 def _rest(model: Any, pad: int, ends: list[tuple[int, ...]], before: Tensor, cache: Any) -> Tensor:
     """Log-probability of all tokens of each end but the first."""
     given, there = _padded([end[:-1] for end in ends], pad, model.device, left=False)
-    wanted, _ = _padded([end[1:] for end in ends], -100, model.device, left=False)
+    wanted, _ = _padded([end[1:] for end in ends], _NONE, model.device, left=False)
     mask = torch.cat([before, there], dim=1)
-    positions = before.sum(dim=1, keepdim=True) + torch.arange(given.shape[1], device=model.device)
-    out = model(input_ids=given, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
-    lost = [functional.cross_entropy(a.float(), b, reduction="sum") for a, b in zip(out.logits, wanted, strict=True)]
+    places = _placed(model, before.sum(dim=1, keepdim=True) + torch.arange(given.shape[1], device=model.device))
+    out = model(input_ids=given, attention_mask=mask, past_key_values=cache, use_cache=True, **places)
+    return _totals(out.logits, wanted)
+
+
+def _of_whole_texts(model: Any, pad: int, one: Branches, budget: int) -> Floats:
+    """The same without anything used again."""
+    found, start, most = np.empty((len(one.ends), 2), dtype=np.float32), len(one.stem) - 1, budget // one.longest
+    for first in range(0, len(found), max(1, most)):
+        part = one.ends[first : first + max(1, most)]
+        ids, mask = _padded([one.stem + end for end in part], pad, model.device, left=False)
+        wanted, _ = _padded(part, _NONE, model.device, left=False)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, start:-1]
+        found[first : first + len(part), 0] = _totals(logits, wanted).cpu().numpy()
+        found[first : first + len(part), 1] = [len(end) for end in part]
+    return found
+
+
+def _totals(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Log-probability of the tokens of each row together; row by row, as their logits are many."""
+    lost = [functional.cross_entropy(a.float(), b, reduction="sum") for a, b in zip(logits, wanted, strict=True)]
     return -torch.stack(lost)
+
+
+def _placed(model: Any, places: Tensor) -> dict[str, Tensor]:
+    """Where tokens stand, for a model that wants to be told."""
+    return {"position_ids": places} if "position_ids" in inspect.signature(model.forward).parameters else {}
 
 
 def _of_rows(cache: Any, rows: Tensor) -> Any:
@@ -129,12 +161,3 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, device: Any, left: bool) ->
         at = slice(longest - len(tokens), None) if left else slice(len(tokens))
         ids[row, at], mask[row, at] = tokens, 1
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
-
-
-def _positions(mask: Tensor) -> Tensor:
-    return (mask.cumsum(dim=1) - 1).clamp_min(0)
-
-
-def _alike(a: Sequence[int], b: Sequence[int]) -> int:
-    """Tokens that two texts have in common at the beginning."""
-    return next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
