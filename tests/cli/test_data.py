@@ -90,6 +90,10 @@ def test_a_log_without_time_is_said(call: Invoke, here: Path) -> None:
     (here / "plain.csv").write_text("user,item\na,1\na,2\nb,1\n", encoding="utf-8")
     assert "no column says when: the order of rows counts" in call("data", "plain.csv").stdout
     assert "no column says when" not in call("data", "ratings.csv").stdout
+    assert call("init", "plain.csv").exit_code == 0
+    assert "# tests on the last row of each user" in (here / "plain.yaml").read_text(encoding="utf-8")
+    assert call("init", "ratings.csv", "-o", "timed.yaml").exit_code == 0
+    assert "# tests on the newest event of each user" in (here / "timed.yaml").read_text(encoding="utf-8")
 
 
 def test_init_never_overwrites_unasked(call: Invoke, here: Path) -> None:

@@ -89,6 +89,8 @@ def _guessed(report: dict[str, Any]) -> list[str]:
 def _split(dataset: Dataset) -> str:
     if dataset.log.n_events >= _MANY_EVENTS and dataset.report.get("time_from"):
         return "global-temporal  # tests on the newest events of all, as in production; or: leave-last-out"
+    if not dataset.report.get("time_from"):
+        return "leave-last-out  # tests on the last row of each user, as no column says when"
     return "leave-last-out  # tests on the newest event of each user; or: global-temporal"
 
 
