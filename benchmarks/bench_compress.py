@@ -115,12 +115,13 @@ def _of_vectors() -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
         (narrower, Int4(epochs=0), Deflate()),
         (a_little, _zeros(0.25), Int4(epochs=0), Deflate()),
         (_zeros(0.35), Int4(epochs=0), Deflate()),
+        (_zeros(0.35, epochs=5), Int4(epochs=0), Deflate()),
     )
     return eight, four
 
 
-def _zeros(amount: float) -> Step:
-    step: Step = PruneWeights(amount=amount, vectors=True, epochs=0)
+def _zeros(amount: float, epochs: int = 0) -> Step:
+    step: Step = PruneWeights(amount=amount, vectors=True, epochs=epochs, lr=1e-3)
     return step
 
 

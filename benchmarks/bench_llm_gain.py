@@ -68,7 +68,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {
 """Name of a part to what measures it."""
 TARGETS = {
     "embeddings": "its vectors help the student to find cold items, more often than chance does",
-    "rankings": "the student ranks better for its answers",
+    "rankings": "the student ranks better for its answers, and better than for its candidates alone",
     "fine-tuned": "its weights are better than random ones, and the student of it than the student alone",
     "active": "500 chosen lists teach more than the 500 that were published",
 }

@@ -123,6 +123,10 @@ _WHY: dict[str, str] = {
         "`binary-labels` gains nothing: a logistic loss on single items beside a softmax over all of them, as with "
         "`cd`."
     ),
+    "similarity": (
+        "`similarity` and `cka` gain nothing: like the other methods that compare the geometry of vectors, they say "
+        "little to a softmax over all items. Their papers distil image classifiers, and nobody has published them here."
+    ),
     "embedding-hint": "`embedding-hint` gains within the noise of three seeds; the greatest weight was the best.",
 }
 """Methods that did not better the student, or not as much as a part of theirs, and why we think so."""
