@@ -65,7 +65,7 @@ def oracle(request: Request) -> Reply:
 
 
 def job_of(**changes: Any) -> Any:
-    return Likelihood(**({"contexts": 12, "candidates": RANDOM} | changes)).job(SPLIT, Knowledge(), ABLE)
+    return Likelihood(**({"contexts": 12, "candidates": RANDOM, "prior": 0.0} | changes)).job(SPLIT, Knowledge(), ABLE)
 
 
 def test_a_question_is_the_text_once_and_all_candidates() -> None:
@@ -113,7 +113,7 @@ def test_lists_become_rankings(tmp_path: Path) -> None:
 
 def test_what_is_taken_off_leaves_what_the_history_says() -> None:
     """With all of the prior off, fame decides nothing."""
-    plain, without, differ = job_of(), job_of(prior=1.0), 0
+    plain, without, differ = job_of(length="sum"), job_of(length="sum", prior=1.0), 0
     for number in range(len(plain)):
         items, p, _ = without.probabilities(number, oracle(without.request(number)))
         newest = int(without.asked.history[number][-1])
@@ -234,7 +234,7 @@ def test_the_whole_way_in_this_process(tmp_path: Path) -> None:
     facts = llm.teach(split, tmp_path / "a" / "k", "local")
     assert facts["questions"] == {"answered": 8}
     assert facts["tokens_in"] > 0
-    warm = llm.replace(task=llm.task.replace(temperature=3.0, length="mean"), journal=tmp_path / "a" / "journal.sqlite")
+    warm = llm.replace(task=llm.task.replace(temperature=3.0, length="sum"), journal=tmp_path / "a" / "journal.sqlite")
     again = warm.teach(split, tmp_path / "b" / "k", "local")
     assert again["questions"] == {"answered": 8}
     assert again["tokens_in"] == facts["tokens_in"]  # nothing was asked anew

@@ -38,12 +38,12 @@ class Likelihood(RankingTask):
     name: ClassVar[str] = "likelihood"
 
     prior: float = Field(
-        0.0, ge=0, le=1, description="weight of the log-probability without a history, which is taken off"
+        0.5, ge=0, le=1, description="weight of the log-probability without a history, which is taken off"
     )
     length: Literal["sum", "mean"] = Field(
-        "sum", description="sum: log-probability of the whole title; mean: of its tokens on average"
+        "mean", description="sum: log-probability of the whole title; mean: of its tokens on average"
     )
-    temperature: float = Field(1.0, gt=0, description="by which scores are divided")
+    temperature: float = Field(0.65, gt=0, description="by which scores are divided")
 
     def job(self, split: Split, knowledge: Knowledge, capabilities: Capabilities) -> LikelihoodJob:
         asked, candidates = self.drawn(split, knowledge)
