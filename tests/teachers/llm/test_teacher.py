@@ -77,6 +77,23 @@ def test_facts_tell_what_it_cost(tmp_path: Path) -> None:
     assert Knowledge.open(tmp_path / "k").rankings("gpt")[0].manifest.teacher == "gpt"
 
 
+def test_what_another_teacher_has_left_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    with answers(chain) as server:
+        llm = teacher(server)
+        facts = llm.teach(SPLIT, tmp_path / "k", "gpt")
+        slower = teacher(server, backend=Endpoint(url=server.url, timeout=7.0))
+        assert slower.teach(SPLIT, tmp_path / "k", "gpt") == facts
+        others = {
+            "task": Listwise(contexts=12, candidates=RecommenderCandidates(n=6), rest=0.3),
+            "backend": Endpoint(url=server.url, model="another"),
+        }
+        for name, value in others.items():
+            with pytest.raises(TeacherError, match="another model, task or data set"):
+                teacher(server, **{name: value}).teach(SPLIT, tmp_path / "k", "gpt")
+        with pytest.raises(TeacherError, match="another model, task or data set"):
+            llm.teach(tiny_split(seed=5), tmp_path / "k", "gpt")
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(0.0, "0.00"), (1250.0, "1,250.00"), (0.17, "0.17"), (0.0912, "0.09"), (0.0014, "0.0014"), (3e-7, "0.00000030")],

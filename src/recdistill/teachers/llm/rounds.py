@@ -34,7 +34,7 @@ from .selectors.base import Ints
 from .selectors.outlook import outlook
 from .tasks.base import Place
 from .tasks.rankings import RankingTask
-from .teacher import FACTS, LLM, Sitting
+from .teacher import LLM, Sitting
 
 __all__ = ["Learn", "Learned", "Round", "label_in_rounds"]
 
@@ -121,11 +121,12 @@ def label_in_rounds(
             is any; the same call goes on from there.
     """
     path = Path(path)
-    if not (path / FACTS).is_file():
-        work = _Rounds(llm, split, path, name, knowledge, learn)
-        write_json(path / FACTS, work.run())
+    facts = llm.said_before(path, split)
+    if facts is None:
+        facts = _Rounds(llm, split, path, name, knowledge, learn).run()
+        llm.end(path, split, facts)
     _tidy(path)
-    return dict(read_json(path / FACTS))
+    return facts
 
 
 class _Rounds:

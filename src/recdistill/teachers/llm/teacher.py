@@ -45,6 +45,8 @@ else:
 
 FACTS = "facts.json"
 """Written when a teacher has said everything."""
+_ASKED = "asked.json"
+"""Of whom, and what."""
 
 
 class LLM(TeacherConfig):
@@ -109,14 +111,15 @@ class LLM(TeacherConfig):
 
         Raises:
             TeacherError: The model cannot be asked, the budget is spent, or too much is left without an answer; what
-                was answered is in the journal, and the same call goes on from there.
+                was answered is in the journal, and the same call goes on from there. Or something else was asked in
+                this directory before.
         """
         if self.select is not None:
             hint = "give recdistill.teach a student, or use a recipe"
             raise TeacherError("chooses contexts in rounds, and there is no student to choose", where=name, hint=hint)
         path = Path(path)
-        if (path / FACTS).is_file():
-            return dict(read_json(path / FACTS))
+        if (known := self.said_before(path, split)) is not None:
+            return known
         return run_async(self._teach(split, path, name or self.name, knowledge or Knowledge(), cluster_in_use()))
 
     @asynccontextmanager
@@ -148,8 +151,36 @@ class LLM(TeacherConfig):
             facts = sitting.job.write(replies(sitting.journal, asked), Place(path, name, sitting.fingerprint))
             spent = sitting.journal.spent()
         facts |= self.account(asked.counts, sitting.backend.capabilities.model, spent)
-        write_json(path / FACTS, facts)
+        self.end(path, split, facts)
         return facts
+
+    def said_before(self, path: Path, split: Split) -> dict[str, Any] | None:
+        """What a report says about stores that are finished; None if there are none.
+
+        Raises:
+            TeacherError: They are of another model or task, or about other data.
+        """
+        if not (path / FACTS).is_file():
+            return None
+        if (path / _ASKED).is_file() and read_json(path / _ASKED) != self._asked(split):
+            hint = "name another directory, or remove this one"
+            raise TeacherError("holds what another model, task or data set has left", where=path, hint=hint)
+        return dict(read_json(path / FACTS))
+
+    def end(self, path: Path, split: Split, facts: dict[str, Any]) -> None:
+        """Note that everything was said, and what was asked."""
+        write_json(path / _ASKED, self._asked(split))
+        write_json(path / FACTS, facts)
+
+    def _asked(self, split: Split) -> dict[str, Any]:
+        where = self.backend
+        return {
+            "task": self.task.digest(),
+            "model": [getattr(where, name, None) for name in ("model", "gguf", "revision")],
+            "backend": where.model_dump(mode="json", exclude=set(where.speed_only)),
+            "select": None if self.select is None else self.select.digest(),
+            "data": split.fingerprint,
+        }
 
     def account(self, counts: dict[str, int], model: str, spent: Spent) -> dict[str, Any]:
         """What a report says about the cost.
