@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -136,6 +138,18 @@ def test_python(page: str, tmp_path: Path) -> None:
             code = [block.replace(SERVER, url) for block in code]
         for number, block in enumerate(code):
             exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page asks by curl")
+def test_questions_by_curl(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks("docs/serving.md", "text") if "curl" in block]
+    demo_is_there()
+    with served(Path("runs/demo"), log=tmp_path / "log") as (url, _):
+        assert SERVER in block
+        said = subprocess.check_output(["bash", "-euc", block.replace(SERVER, url)], text=True)
+    answers = [json.loads(line) for line in said.splitlines()]
+    assert len(answers) == block.count("\nask ")
+    assert not [answer["error"] for answer in answers if "error" in answer]
 
 
 def of_the_contributors_guide(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
