@@ -216,7 +216,7 @@ class Bundle:
         state, asked = self._state, Asked(history, n, exclude_history, deny, where, diversity, user)
         history, vector = self._known(asked)
         wanted = _wanted(state, n, _hidden(asked, history), where, diversity)
-        return _varied(state, _best_each(state, [(history, vector)], [wanted])[0], n, diversity)
+        return _varied(state, _best(state, history, vector, wanted), n, diversity)
 
     def recommend_each(self, asked: Sequence[Asked]) -> list[Found]:
         """Answers to several questions, as :meth:`recommend_indices` gives them; context vectors are made together.
@@ -412,8 +412,18 @@ def _followed(kept: Indices, new: Indices) -> Indices:
     return np.concatenate([kept, new])
 
 
+def _best(state: _State, history: Indices, vector: Floats | None, wanted: Wanted) -> Found:
+    if vector is not None:
+        return state.scorer.best_for_each(vector[None], [wanted])[0]
+    if len(history):
+        return state.scorer.best(history, wanted)
+    return wanted.best(state.shelf.popularity.astype(np.float32))
+
+
 def _best_each(state: _State, known: Sequence[tuple[Indices, Floats | None]], wanted: Sequence[Wanted]) -> list[Found]:
-    """Histories together, and users' own vectors together; who has neither gets what many use."""
+    """Histories together, and users' own vectors together; to pack a single one costs more than it gains."""
+    if len(known) == 1:
+        return [_best(state, *known[0], wanted[0])]
     found: dict[int, Found] = {}
     vectors = {row: vector for row, (_, vector) in enumerate(known) if vector is not None}
     if vectors:
@@ -424,10 +434,7 @@ def _best_each(state: _State, known: Sequence[tuple[Indices, Floats | None]], wa
         ends = np.cumsum([0, *map(len, histories.values())])
         packed = Sequences(ends, np.concatenate(list(histories.values())).astype(np.int32))
         found.update(zip(histories, state.scorer.best_each(packed, [wanted[row] for row in histories]), strict=True))
-    for row in range(len(known)):
-        if row not in found:
-            found[row] = wanted[row].best(state.shelf.popularity.astype(np.float32))
-    return [found[row] for row in range(len(known))]
+    return [found.get(row) or _best(state, *one, wanted[row]) for row, one in enumerate(known)]
 
 
 def _hidden(asked: Asked, history: Indices) -> Indices | None:
