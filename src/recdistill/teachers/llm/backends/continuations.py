@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .echo import common
+from .echo import parting
 
 __all__ = ["Branches", "log_likelihoods"]
 
@@ -49,8 +49,7 @@ class Branches:
             start: A token to begin with where nothing is shared.
         """
         alone, whole = encode(prefix), [encode(prefix + text) for text in continuations]
-        shared = min(common(alone, tokens) for tokens in whole)
-        shared = min(shared, *(len(tokens) - 1 for tokens in whole))
+        shared = parting(alone, whole)
         if shared < 1:
             whole, shared = [[start, *tokens] for tokens in whole], 1
         return cls(tuple(whole[0][:shared]), tuple(tuple(tokens[shared:]) for tokens in whole))

@@ -8,6 +8,7 @@ use for the same (https://github.com/EleutherAI/lm-evaluation-harness). llama.cp
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from ..exchange import Request
 
-__all__ = ["as_completions", "common", "read_echo"]
+__all__ = ["as_completions", "parting", "read_echo"]
 
 _ABOVE_ZERO = 1e-3
 """Nats by which rounding may lift a log-probability."""
@@ -56,15 +57,16 @@ def read_echo(request: Request, body: dict[str, Any], usage: dict[str, Any]) -> 
     found: list[tuple[float, int]] = []
     for start in range(0, len(said), n + 1):
         alone, *whole = said[start : start + n + 1]
-        shared = min(common(alone[0], tokens) for tokens, _ in whole)
-        shared = min(shared, *(len(tokens) - 1 for tokens, _ in whole))
+        shared = parting(alone[0], [tokens for tokens, _ in whole])
         found += [(_sum(logps[shared:]), len(logps) - shared) for _, logps in whole]
     return np.array(found, dtype=np.float32).ravel()
 
 
-def common(a: list[Any], b: list[Any]) -> int:
-    """Tokens that two texts have in common at the beginning."""
-    return next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+def parting(alone: Sequence[Any], whole: Sequence[Sequence[Any]]) -> int:
+    """Tokens that a beginning has in common with all texts that begin with it; something is left of each text."""
+    ends = (min(len(alone), len(tokens) - 1) for tokens in whole)
+    pairs = zip(whole, ends, strict=True)
+    return min(next((at for at in range(end) if alone[at] != tokens[at]), end) for tokens, end in pairs)
 
 
 def _tokens(logprobs: dict[str, Any], written: int) -> tuple[list[str], list[Any]]:
