@@ -42,6 +42,10 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        """Counts, not the items; so it is with all that follows."""
+        return f"<Catalogue: {len(self):,} items{', with texts' if self.texts and any(self.texts) else ''}>"
+
     @cached_property
     def _index(self) -> dict[str, int]:
         return {item: index for index, item in enumerate(self.ids)}
@@ -88,6 +92,10 @@ class Dataset:
     report: dict[str, Any] = field(default_factory=dict)
     types: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        counts = f"{self.n_users:,} users, {self.n_items:,} items, {self.log.n_events:,} events"
+        return f"<Dataset {self.name!r}: {counts}>"
+
     @property
     def n_users(self) -> int:
         return len(self.users)
@@ -118,6 +126,9 @@ class Contexts:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        return f"<Contexts: {len(self):,}, with {self.targets.n_events:,} targets>"
 
     def take(self, rows: npt.ArrayLike) -> Contexts:
         """Some contexts, in the order given."""
@@ -162,6 +173,12 @@ class Split:
     test: Contexts
     method: str
     source: Split | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        parts = f"{self.train.n_events:,} events to learn from"
+        asked = f"{len(self.valid):,} validation and {len(self.test):,} test contexts"
+        counts = f"{self.n_users:,} users, {self.n_items:,} items"
+        return f"<Split of {self.dataset.name!r}, {self.method}: {counts}, {parts}, {asked}>"
 
     @property
     def n_users(self) -> int:

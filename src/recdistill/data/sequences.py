@@ -37,6 +37,10 @@ class Sequences:
         """Number of rows."""
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        """Counts, not the arrays."""
+        return f"<Sequences: {len(self):,} rows, {self.n_events:,} events>"
+
     def __getitem__(self, row: int) -> Items:
         """The items of one row, a view."""
         return self.items[self.offsets[row] : self.offsets[row + 1]]

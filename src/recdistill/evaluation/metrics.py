@@ -35,6 +35,9 @@ class Hits:
     at: npt.NDArray[np.bool_]
     relevant: npt.NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"<Hits: {int(self.at.sum()):,} in {len(self.at):,} lists>"
+
 
 def hits(ranked: npt.NDArray[np.int32], targets: Sequences) -> Hits:
     """Compare ranked lists (int32 ``[n, depth]``, -1 for none) with the targets; a target listed twice counts once."""

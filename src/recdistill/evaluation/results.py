@@ -190,6 +190,9 @@ class Evaluation:
             for model in self.models
         ]
 
+    def __repr__(self) -> str:
+        return f"<Evaluation of {', '.join(self.models)}: {len(self.contexts):,} {self.part} contexts>"
+
     def __str__(self) -> str:
         """The main metrics of every model with their 95 % intervals, as text."""
         metrics = [f"{name}@{self._middle}" for name in ("ndcg", "recall", "hr")]

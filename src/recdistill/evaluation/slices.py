@@ -38,6 +38,9 @@ class Slice:
     targets: Mask
     size: int
 
+    def __repr__(self) -> str:
+        return f"<Slice: {self.about}, in {self.size:,} contexts>"
+
     def hits(self, ranked: npt.NDArray[np.int32], contexts: Contexts) -> Hits:
         """Hits on the targets of this slice only."""
         return hits(ranked, contexts.targets.keep(self.targets))

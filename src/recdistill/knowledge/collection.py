@@ -62,6 +62,9 @@ class Knowledge:
     def __len__(self) -> int:
         return len(self.stores)
 
+    def __repr__(self) -> str:
+        return f"<Knowledge: {', '.join(map(_described, self.stores)) or 'none'}>"
+
     def kinds(self) -> tuple[str, ...]:
         """Kinds that are there, sorted."""
         return tuple(sorted({store.kind for store in self.stores}))

@@ -65,6 +65,10 @@ class Manifest(Config):
     shards: tuple[Shard, ...] = ()
     extra: dict[str, Any] = Field({})
 
+    def short(self) -> str:
+        """What is stored, by whom and about how much, in a few words."""
+        return f"{self.kind} by {self.teacher!r}, {self.rows:,} {self.keyed_by}s"
+
 
 def is_sealed(path: str | Path) -> bool:
     """Whether a finished store is at ``path``."""

@@ -38,6 +38,9 @@ class Preferences:
     def __len__(self) -> int:
         return len(self.better)
 
+    def __repr__(self) -> str:
+        return f"<Preferences: {len(self):,}, of {self.better.shape[1]} pairs each>"
+
     @staticmethod
     def none(n: int, m: int) -> Preferences:
         """``n`` times no answer."""

@@ -41,6 +41,9 @@ class Rankings:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __repr__(self) -> str:
+        return f"<Rankings: {len(self):,}, of {self.items.shape[1]} items each>"
+
     def take(self, rows: npt.NDArray[np.int64]) -> Rankings:
         """Some of the rankings."""
         return Rankings(self.items[rows], self.logp[rows], self.tail[rows], self.confidence[rows])

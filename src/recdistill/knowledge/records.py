@@ -227,6 +227,9 @@ class RecordsStore:
         """Bytes in a record."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.manifest.short()}>"
+
     def __len__(self) -> int:
         """Rows the store is about."""
         return self.manifest.rows

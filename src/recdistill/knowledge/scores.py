@@ -37,6 +37,9 @@ class Scores:
     def __len__(self) -> int:
         return len(self.logits)
 
+    def __repr__(self) -> str:
+        return f"<Scores: {len(self):,}, of {self.logits.shape[1]} classes each>"
+
     def take(self, rows: npt.NDArray[np.int64]) -> Scores:
         """Some of the examples."""
         return Scores(self.logits[rows], self.confidence[rows], self.keys[rows])

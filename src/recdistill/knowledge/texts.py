@@ -177,6 +177,9 @@ class TextsStore:
             verify_shards(path, manifest)
         return cls(path, manifest)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.manifest.short()}>"
+
     def __len__(self) -> int:
         """Rows the store is about."""
         return self.manifest.rows

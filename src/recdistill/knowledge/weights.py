@@ -41,6 +41,9 @@ class WeightsStore:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.manifest.short()}>"
+
     @classmethod
     def write(
         cls, path: str | Path, teacher: str, teacher_fingerprint: str, fingerprint: str,

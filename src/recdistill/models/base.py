@@ -75,6 +75,10 @@ class RankingModel(ABC):
         """Numbers stored by the model (for a sparse matrix: its non-zero values)."""
         return sum(int(value.size) for value in self.tensors().values())
 
+    def __repr__(self) -> str:
+        """What it is and how large."""
+        return f"<{type(self).__name__}: {self.n_items:,} items, {self.n_parameters:,} parameters>"
+
     def save(self, path: str | Path) -> None:
         """Write ``model.json`` and ``weights.safetensors`` into the directory ``path``, atomically."""
         from safetensors.numpy import save_file

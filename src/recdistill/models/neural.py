@@ -72,6 +72,8 @@ class NeuralModel(nn.Module, VectorModel):
         super().__init__()
         self.config, self.n_items, self.n_users = config, n_items, n_users
 
+    __repr__ = VectorModel.__repr__  # not the tree of modules, which has neither tables nor sizes
+
     @property
     @abstractmethod
     def dim(self) -> int:

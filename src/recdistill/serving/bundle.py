@@ -100,6 +100,9 @@ class Bundle:
         self._state = _State(shelf, scorer)
         self._changing = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"<Bundle {str(self.path)!r}: {self.manifest.model}, {self.n_items:,} items>"
+
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> Bundle:
         """Open a bundle; its arrays are mapped, not read.

@@ -80,6 +80,10 @@ class Fitted:
     beside: dict[str, RankingModel] = field(default_factory=dict)
     snapshots: list[Path] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        beside = f", beside it {', '.join(self.beside)}" if self.beside else ""
+        return f"<Fitted {self.model!r}: best of {len(self.history)} epochs is {self.best_epoch}{beside}>"
+
 
 def fit(
     config: ModelConfig,
