@@ -84,6 +84,8 @@ def test_init_writes_a_recipe_that_is_valid(call: Invoke, here: Path) -> None:
     recipe = load_recipe(here / "movies.yaml")
     assert (recipe.title, recipe.data.log, recipe.data.text) == ("movies", "ratings.csv", "{title}. {genres}")
     assert recipe.main_teacher() == "large"
+    trainings = [recipe.teachers[-1].training, *(arm.training for arm in recipe.student.trainings.values())]
+    assert all(1 < training.batch < 100 for training in trainings)  # the default would be one step an epoch
 
 
 def test_a_log_without_time_is_said(call: Invoke, here: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from ..data import Dataset
+from ..training.config import Training
+from ..training.few_steps import fitting_batch
 
 __all__ = ["Draft", "draft"]
 
@@ -113,25 +115,32 @@ teachers:  # what they say is kept in the run directory: each is asked once
 {_training(dataset)}"""
 
 
-def _training(dataset: Dataset) -> str:
-    if dataset.n_items < _MANY_ITEMS:
-        return ""
-    return "    training: {negatives: 4096}  # a sample of the catalogue in each step\n"
+def _training(dataset: Dataset, comments: bool = True) -> str:
+    """Of a large catalogue a sample, of a small log small batches; nothing where neither is needed."""
+    held_out = 2 * dataset.n_users
+    batch = fitting_batch(dataset.log.n_events - dataset.n_users - held_out, Training())
+    settings, why = [], []
+    if dataset.n_items >= _MANY_ITEMS:
+        settings, why = ["negatives: 4096"], ["a sample of the catalogue in each step"]
+    if batch < Training().batch:
+        settings, why = [*settings, f"batch: {batch}"], [*why, "small, as the log is, so that there are steps enough"]
+    said = f"  # {'; '.join(why)}" if comments else ""
+    return f"    training: {{{', '.join(settings)}}}{said}\n" if settings else ""
 
 
 def _student(dataset: Dataset) -> str:
-    negatives = "    training: {negatives: 4096}\n" if dataset.n_items >= _MANY_ITEMS else ""
+    training = _training(dataset, comments=False)
     return f"""\
 student:
   model: {{type: sasrec, dim: {_dim(dataset)}}}
   alone:  # the same student without a teacher, to compare with
     objectives: [cross-entropy]
-{negatives}\
+{training}\
   distilled:
     objectives:
       - {{type: cross-entropy, weight: 0.5}}
       - {{type: soft-labels, teacher: large, weight: 0.5, temperature: 1}}
-{negatives}"""
+{training}"""
 
 
 def _rest(dataset: Dataset) -> str:

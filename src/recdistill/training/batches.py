@@ -101,11 +101,15 @@ class Loader:
         self.ends = ends or any(store.contexts != "events" for store in stores.values())
 
     @property
+    def contexts(self) -> int:
+        """Contexts in an epoch."""
+        events = self.train.lengths
+        return int(np.maximum(events - 1 + self.ends, 0).sum() if self.sequential else np.count_nonzero(events))
+
+    @property
     def steps(self) -> int:
         """Steps in an epoch, about."""
-        events = self.train.lengths
-        contexts = np.maximum(events - 1 + self.ends, 0).sum() if self.sequential else np.count_nonzero(events)
-        return int(-(-contexts // self.positions))
+        return -(-self.contexts // self.positions)
 
     def epoch(self, seed: int, epoch: int) -> Generator[Step]:
         """The steps of an epoch; equal arguments give equal steps."""

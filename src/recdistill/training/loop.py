@@ -30,6 +30,7 @@ from .auto import Choice, choose
 from .batches import Step
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Training
+from .few_steps import tell_few_steps
 from .learner import Kept, Learner
 from .live.base import STUDENT, STUDENT_K, LiveConfig
 from .live.ranked import ranked
@@ -188,6 +189,8 @@ class _Loop:
         self._resume()
         if self.started and not self.history and self.split.valid.targets.n_events:
             self.kept[STUDENT].score = self._score(self.kept[STUDENT])  # what is to be surpassed
+        if not self.started and not self.history:
+            tell_few_steps(label, self.loader.contexts, self.training)
         log = EpochLog(self.directory, self.history, self.training.tensorboard)
         saved = time.monotonic()
         with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
