@@ -105,7 +105,7 @@ def teach(
         name: What objectives call this teacher; the component's name if None.
         k: Items stored for each position.
         objectives: Loss terms of a recommender that is fitted here; cross-entropy if None.
-        training: How a recommender is fitted.
+        training: How a recommender is fitted; with ``exclude_history=False`` it ranks items of the history, too.
         snapshots: So many states of a recommender that is trained here label too, from the way to its best epoch, as
             ``NAME@1`` (the earliest), ``NAME@2`` and so on.
         student: Who chooses the contexts that a language model with ``select`` is asked about; ``objectives`` and
@@ -118,7 +118,7 @@ def teach(
     from .knowledge import Knowledge
     from .teachers.base import TeacherConfig
 
-    whole = split(data)
+    whole, exclude_seen = split(data), training is None or training.exclude_history
     if isinstance(teacher, TeacherConfig):
         name = name or teacher.name
         data_hash = whole.fingerprint if teacher.reads_log() else whole.dataset.items.fingerprint
@@ -140,12 +140,12 @@ def teach(
             fitted = _fit(teacher, whole, objectives, knowledge=knowledge, training=training, directory=place / "fit",
                           snapshots=snapshots)  # fmt: skip
             fitted.model.save(place / "model")
-            label_snapshots(fitted.snapshots, whole, place, name, k)
-        return _label(load_model(place / "model"), whole, place, name, k)
+            label_snapshots(fitted.snapshots, whole, place, name, k, exclude_seen=exclude_seen)
+        return _label(load_model(place / "model"), whole, place, name, k, exclude_seen)
     if isinstance(teacher, RankingModel):
         if directory is None:
             raise ConfigError("a fitted teacher needs a directory for its knowledge", key=("directory",))
-        return _label(teacher, whole, Path(directory), name or teacher.config.name or "teacher", k)
+        return _label(teacher, whole, Path(directory), name or teacher.config.name or "teacher", k, exclude_seen)
     raise ConfigError(f"{type(teacher).__name__} is neither a teacher nor a model", key=("teacher",))
 
 
@@ -277,6 +277,7 @@ def evaluate(
     beside: Sequence[RankingModel | ModelConfig] = (),
     part: str = "test",
     k: tuple[int, ...] = (5, 10, 20),
+    exclude_history: bool = True,
 ) -> Evaluation:
     """Measure a model, and others beside it, on the same contexts by full ranking.
 
@@ -286,6 +287,7 @@ def evaluate(
         beside: Fitted models, or parameters of models of closed form, which are fitted here.
         part: ``"test"`` or ``"valid"``.
         k: Cutoffs.
+        exclude_history: Recommend no item of a context's history; False for data in which people come back to items.
     """
     from .evaluation import evaluate as run_evaluate
 
@@ -294,7 +296,7 @@ def evaluate(
     for other in beside:
         fitted = other if isinstance(other, RankingModel) else fit(other, whole)
         models[_free(fitted.config.name, models)] = fitted
-    return run_evaluate(models, whole, part=part, k=k)
+    return run_evaluate(models, whole, part=part, k=k, exclude_history=exclude_history)
 
 
 def compress(
@@ -379,7 +381,7 @@ def _teach_in_rounds(
     return Knowledge.open(place)
 
 
-def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> Knowledge:
+def _label(model: RankingModel, data: Split, place: Path, name: str, k: int, exclude_seen: bool) -> Knowledge:
     from .knowledge import Knowledge
     from .teachers.ensemble import calibrated
     from .teachers.own_vectors import leave_vectors
@@ -387,7 +389,8 @@ def _label(model: RankingModel, data: Split, place: Path, name: str, k: int) -> 
 
     if isinstance(model, VectorModel):
         leave_vectors(model, data, place, name)
-    RecommenderTeacher(calibrated(name, model, data.valid), name=name).label(data, place / "rankings", k=k)
+    fused = calibrated(name, model, data.valid, exclude_seen=exclude_seen)
+    RecommenderTeacher(fused, name=name, exclude_seen=exclude_seen).label(data, place / "rankings", k=k)
     return Knowledge.open(place)
 
 

@@ -57,7 +57,8 @@ def measure(run: Run, path: Path) -> None:
     trainings = run.trainings
     models, roles = _models(run, trainings)
     main = run.recipe.main_teacher()
-    result = evaluate(models, run.split, "test", run.recipe.evaluate.k, teacher=main)
+    result = evaluate(models, run.split, "test", run.recipe.evaluate.k, teacher=main,
+                      exclude_history=run.recipe.exclude_history)  # fmt: skip
     metric = run.recipe.evaluate.metric
     bundle = Bundle.open(run.served.path / "bundle")
     choice, choice_metric = candidates(run)

@@ -166,6 +166,7 @@ class Run:
                 _told(spec, "snapshots", "task", "source"),
                 self.recipe.labels(spec),
                 [stage.key for stage in uses],
+                *self._repeats,
             ]
             inputs = [*self._source(spec), *described, *shaping_rounds(self.recipe, spec)]
             self._teachers[spec.id] = self.stages(f"teach/{spec.id}", inputs, work, keeps=_stores)
@@ -207,12 +208,18 @@ class Run:
         def work(path: Path) -> dict[str, Any]:
             from ..evaluation import tune_baselines
 
-            tuned = tune_baselines(self.split.labelled, names)  # EASE is left out for catalogues beyond its matrix
+            # EASE is left out for catalogues beyond its matrix
+            tuned = tune_baselines(self.split.labelled, names, exclude_history=self.recipe.exclude_history)
             for name, model in tuned.items():
                 model.save(path / name)
             return {name: model.config.model_dump(mode="json") for name, model in tuned.items()}
 
-        return self.stages("baselines", [self._own_data, names], work)
+        return self.stages("baselines", [self._own_data, names, *self._repeats], work)
+
+    @property
+    def _repeats(self) -> list[str]:
+        """What the stages that rank depend on besides, if repeats are asked for."""
+        return [] if self.recipe.exclude_history else ["repeats"]
 
     def trained(self, kind: str, seed: int) -> Stage:
         """The student with one seed: ``alone``, ``distilled``, or an ablation by its name."""
@@ -250,7 +257,8 @@ class Run:
         from .teach import load_ranker
 
         places = {stage.name.removeprefix("teach/"): stage.path for stage in self.taught}
-        return calibrated(name, load_ranker(self.recipe, name, places), self.split.valid)
+        ranker, exclude = load_ranker(self.recipe, name, places), self.recipe.exclude_history
+        return calibrated(name, ranker, self.split.valid, exclude_seen=exclude)
 
     def _shaping(self, spec: TrainSpec, model: ModelConfig, uses: Sequence[Stage]) -> list[object]:
         """All that a training of the student depends on."""
@@ -399,7 +407,9 @@ class Run:
 
         trained = [stage for stages in trainings.values() for stage in stages]
         keys = [stage.key for stage in (*trained, *taught, baselines, served)]
-        return self.stages("evaluate", [_MEASURED, keys, self.recipe.evaluate.model_dump(mode="json")], work)
+        return self.stages(
+            "evaluate", [_MEASURED, keys, self.recipe.evaluate.model_dump(mode="json"), *self._repeats], work
+        )
 
     def publish(self, results: Stage) -> None:
         """Put results, report and bundle where people look; what an earlier recipe left there is kept aside."""

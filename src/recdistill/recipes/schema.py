@@ -315,6 +315,15 @@ class StudentSpec(Config):
         return self
 
     @model_validator(mode="after")
+    def _same_question(self) -> StudentSpec:
+        for kind, spec in self.trainings.items():
+            if spec.training.exclude_history != self.alone.training.exclude_history:
+                key = (*_place(kind), "training", "exclude_history")
+                hint = "set it alike for alone, distilled and ablations"
+                raise ConfigError("all trainings are measured by the same lists", key=key, hint=hint)
+        return self
+
+    @model_validator(mode="after")
     def _same_size(self) -> StudentSpec:
         for kind, spec in self.trainings.items():
             place = _place(kind)
@@ -542,6 +551,11 @@ class Recipe(Config):
                 if side.labels != Task():
                     raise ConfigError("a recipe's tasks say what counts", key=(*place, "tasks", name, "labels"))
                 _terms_of_one_task(side.objectives, of, name, (*place, "tasks", name))
+
+    @property
+    def exclude_history(self) -> bool:
+        """Whether what is in the history is left out of the lists that are measured, of all models alike."""
+        return self.student.alone.training.exclude_history
 
     def task_of(self, teacher: TeacherSpec) -> str | None:
         """The task that a teacher is for, unless it is about items; None: all events."""

@@ -36,7 +36,7 @@ def task_results(run: Run) -> Iterable[report.TaskResult]:
         models[ALONE] = [load_model(stage.path / "model") for stage in run.trainings["alone"]]
         models["popularity"] = [Popularity().build(split.labelled)]
         metric = recipe.evaluate.metric
-        result = evaluate(models, split, "test", recipe.evaluate.k)
+        result = evaluate(models, split, "test", recipe.evaluate.k, exclude_history=recipe.exclude_history)
         intervals = {row: result.interval(metric, row) for row in models}
         found = result.compare(f"student, {name}", ALONE, metric)
         yield report.TaskResult(

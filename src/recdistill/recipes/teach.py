@@ -76,12 +76,16 @@ def _recommender(recipe: Recipe, spec: TeacherSpec, split: Split, knowledge: Kno
         leave_vectors(model, split, path, spec.id)
     if recipe.labels(spec):
         labeller = _labeller(spec, split.n_users, path)
-        fused = calibrated(spec.id, model, split.valid)
+        fused = calibrated(spec.id, model, split.valid, exclude_seen=recipe.exclude_history)
         if isinstance(fused, Ensemble):
             labeller = fused.with_members({spec.id: labeller})
-        RecommenderTeacher(labeller, name=spec.id).label(split, path / "rankings", k=spec.k)
-        label_snapshots(fitted.snapshots, split, path, spec.id, spec.k)
+        _ranking(recipe, spec, labeller).label(split, path / "rankings", k=spec.k)
+        label_snapshots(fitted.snapshots, split, path, spec.id, spec.k, exclude_seen=recipe.exclude_history)
     return {"history": fitted.history, "best_epoch": fitted.best_epoch, "fit_seconds": fitted.seconds}
+
+
+def _ranking(recipe: Recipe, spec: TeacherSpec, model: RankingModel) -> RecommenderTeacher:
+    return RecommenderTeacher(model, name=spec.id, exclude_seen=recipe.exclude_history)
 
 
 def _fit(spec: TeacherSpec, split: Split, knowledge: Knowledge, directory: Path, label: str) -> Fitted:
@@ -132,11 +136,11 @@ def _labeller(spec: TeacherSpec, n_users: int, path: Path) -> RankingModel:
 def _ensemble(recipe: Recipe, spec: TeacherSpec, split: Split, earlier: dict[str, Path], path: Path) -> dict[str, Any]:
     specs = {teacher.id: teacher for teacher in recipe.teachers}
     members = {name: load_model(earlier[name] / "model") for name in spec.members}
-    ensemble = Ensemble.fit(members, split.valid, **spec.parameters)
+    ensemble = Ensemble.fit(members, split.valid, **{"exclude_seen": recipe.exclude_history, **spec.parameters})
     ensemble.save_weights(path / "ensemble.json")
     if recipe.labels(spec):
         labellers = {name: _labeller(specs[name], split.n_users, earlier[name]) for name in spec.members}
-        RecommenderTeacher(ensemble.with_members(labellers), name=spec.id).label(split, path / "rankings", k=spec.k)
+        _ranking(recipe, spec, ensemble.with_members(labellers)).label(split, path / "rankings", k=spec.k)
     return {"weights": ensemble.weights_by_name(), "temperature": ensemble.temperature}
 
 

@@ -177,15 +177,18 @@ class Ensemble(RankingModel):
         return cls({name: members[name] for name in names}, *numbers, config)
 
 
-def calibrated(name: str, model: RankingModel, valid: Contexts) -> RankingModel:
+def calibrated(name: str, model: RankingModel, valid: Contexts, *, exclude_seen: bool = True) -> RankingModel:
     """The model, or where its scores are no log-probabilities an ensemble of it alone, which makes them such.
 
     Args:
         name: Of the model.
         model: Fitted; one of closed form has scores of any meaning.
         valid: Validation contexts with their targets.
+        exclude_seen: Items of the history cannot be recommended.
     """
-    return model if model.config.trained or isinstance(model, Ensemble) else Ensemble.fit({name: model}, valid)
+    if model.config.trained or isinstance(model, Ensemble):
+        return model
+    return Ensemble.fit({name: model}, valid, exclude_seen=exclude_seen)
 
 
 def _log_probabilities(scores: Tensor, temperature: float) -> Tensor:

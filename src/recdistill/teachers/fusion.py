@@ -49,11 +49,18 @@ class Validation:
         Raises:
             TeacherError: No context has a target.
         """
+        repeats = 0
         if hidden:
-            contexts = replace(contexts, targets=contexts.targets.keep(~contexts.repeated()))
+            new = ~contexts.repeated()
+            repeats = int((~new).sum())
+            contexts = replace(contexts, targets=contexts.targets.keep(new))
         some = np.flatnonzero(contexts.targets.lengths > 0)
         if not len(some):
-            raise TeacherError("there are no validation targets to fit an ensemble to", hint="use another split")
+            what, hint = "there are no validation targets to fit an ensemble to", "use another split"
+            if repeats:
+                what += f": all {repeats:,} are in the history, which is not recommended again"
+                hint = "ask for repeats with exclude_history: false in training, or use another split"
+            raise TeacherError(what, hint=hint)
         n = max(1, min(len(some), most, _NUMBERS // max(numbers, 1)))
         return cls._of_all(contexts.take(some[np.linspace(0, len(some) - 1, n).astype(np.int64)]), hidden)
 

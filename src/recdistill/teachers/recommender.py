@@ -126,7 +126,9 @@ def _out_of_fold(model: RankingModel) -> bool:
     return all(map(_out_of_fold, members.values())) if members else isinstance(model, OutOfFold)
 
 
-def label_snapshots(snapshots: Sequence[Path], split: Split, path: Path, name: str, k: int) -> None:
+def label_snapshots(
+    snapshots: Sequence[Path], split: Split, path: Path, name: str, k: int, *, exclude_seen: bool = True
+) -> None:
     """Let earlier states of a teacher label, too: the teachers ``NAME@1`` (the earliest), ``NAME@2`` and so on.
 
     Args:
@@ -135,9 +137,10 @@ def label_snapshots(snapshots: Sequence[Path], split: Split, path: Path, name: s
         path: Their stores go below ``early`` in it.
         name: The teacher's name.
         k: Items in a ranking.
+        exclude_seen: Items of the history get no probability.
     """
     for number, snapshot in enumerate(snapshots, start=1):
-        teacher = RecommenderTeacher(load_model(snapshot), name=f"{name}@{number}")
+        teacher = RecommenderTeacher(load_model(snapshot), name=f"{name}@{number}", exclude_seen=exclude_seen)
         teacher.label(split, path / "early" / str(number), k=k)
 
 

@@ -26,7 +26,7 @@ class Training(Config):
     metric: str = Field(
         "ndcg@10", pattern=r"^(ndcg|recall|hr|mrr|map|precision)@\d+$", description="what decides, on validation"
     )
-    exclude_history: bool = Field(True, description="validation recommends no item of the history")
+    exclude_history: bool = Field(True, description="no item of the history is recommended where models are measured")
     batch: int = Field(4096, ge=1, description="contexts in a step, about: labelled places of histories, or users")
     lr: float = Field(2e-3, gt=0, description="learning rate of AdamW after warm-up")
     lr_decay: Literal["constant", "cosine"] = Field(
