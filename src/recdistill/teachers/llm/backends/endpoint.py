@@ -6,19 +6,20 @@ import dataclasses
 import os
 import re
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from ....errors import ConfigError
-from ....registry import need
 from ..engine import Backend
-from ..exchange import Capabilities, Failure, Reply, Request, Unreachable
+from ..exchange import Capabilities, Reply, Request, Trouble
 from .base import BackendConfig
 from .echo import as_completions
 from .probe import probe
 from .protocol import read_reply, seconds_to_wait, trouble_of
+from .proxied import Proxied, proxy_before
+from .wire import Sender, Wire
 
 __all__ = ["Endpoint", "OpenEndpoint"]
 
@@ -28,7 +29,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATHS = {
     "chat": "/chat/completions", "embeddings": "/embeddings", "rerank": "/rerank", "likelihood": "/completions",
 }  # fmt: skip
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 class Endpoint(BackendConfig):
@@ -90,7 +90,10 @@ class Endpoint(BackendConfig):
         return opened
 
     def _reach(self) -> OpenEndpoint:
-        return OpenEndpoint(self, os.environ.get(self.key_variable, ""))
+        secret = os.environ.get(self.key_variable, "").strip()  # of a file, it often ends in a line break
+        if not (secret.isascii() and secret.isprintable()):
+            raise ConfigError(f"{self.key_variable} in the environment has a character that no key has")
+        return OpenEndpoint(self, secret)
 
     async def open(self) -> Backend:
         opened = self._reach()
@@ -112,19 +115,11 @@ class OpenEndpoint:
     """
 
     def __init__(self, config: Endpoint, secret: str) -> None:
-        self._http = need("aiohttp", "llm")
         self.config, self.place, self._secret = config, config.url, secret
         self.meet(Capabilities(config.model or "", config.model or ""))
-        proxies = any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES)
-        self._session = self._http.ClientSession(
-            connector=self._http.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30),
-            timeout=self._http.ClientTimeout(total=config.timeout, sock_connect=min(30.0, config.timeout)),
-            cookie_jar=self._http.DummyCookieJar(),
-            trust_env=proxies,
-        )
-        self._headers = {"Content-Type": "application/json"}
-        if secret:
-            self._headers["Authorization"] = f"Bearer {secret}"
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
+        way = Proxied if proxy_before(config.url) else Wire
+        self._sender: Sender = way(config.url, headers, config.timeout, _LARGEST)
 
     def meet(self, capabilities: Capabilities) -> None:
         """Remember which model is asked and what it can do."""
@@ -133,58 +128,30 @@ class OpenEndpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._sender.close()
 
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
         words = as_completions(request) if request.route == "likelihood" else request
         body = self._model_and + words.encoded[1:]
-        headers = {**self._headers, "Idempotency-Key": mark}
-        return read_reply(request, await self.exchange("POST", _PATHS[request.route], body, headers))
+        return read_reply(request, await self.exchange("POST", _PATHS[request.route], body, mark))
 
     def completed(self, request: Request) -> Request:
         """See :class:`~recdistill.teachers.llm.engine.Backend`."""
         return self.config.completed(request)
 
-    async def exchange(self, method: str, path: str, body: bytes | None = None, headers: Any = None) -> bytes:
-        """Send, and read the body of a response of status 200.
+    async def exchange(self, method: str, path: str, body: bytes | None = None, mark: str = "") -> bytes:
+        """Send, and read the body of a response of status 200; see :class:`~.wire.Sender` for the arguments.
 
         Raises:
-            Trouble: There is none.
+            Trouble: There is none; it does not repeat the key, should the server have done so.
         """
-        http = self._http
         try:
-            async with self._session.request(
-                method, self.place + path, data=body, headers=headers or self._headers, allow_redirects=False
-            ) as response:
-                data = await self._read(response)
-                status, wait = response.status, seconds_to_wait(response.headers, time.time())
-        except (http.ClientConnectorError, http.ClientConnectorDNSError) as error:
-            why = error.os_error.strerror or error.os_error  # its own text speaks of an "ssl:default"
-            raise Unreachable(f"nobody answers there: {self._clean(why)}") from None
-        except TimeoutError:
-            raise Failure(f"no complete reply within {self.config.timeout:g} seconds", slow=True) from None
-        except (http.ClientError, OSError) as error:
-            raise Failure(f"the connection broke ({type(error).__name__}: {self._clean(error)})") from None
-        if status == 200:
-            return data
-        trouble = trouble_of(status, data, wait, self.config.key_variable)
-        trouble.why = self._clean(trouble.why)
-        raise trouble
-
-    async def _read(self, response: Any) -> bytes:
-        length = response.content_length
-        if length is not None and length <= _LARGEST:
-            return bytes(await response.read())
-        parts, size = [], 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > _LARGEST:
-                raise Failure(f"a reply of more than {_LARGEST >> 20} MB", again=False)
-        return b"".join(parts)
-
-    def _clean(self, text: object) -> str:
-        """A message without the key, should the server have repeated it."""
-        shown = str(text)
-        return shown.replace(self._secret, "***") if self._secret else shown
+            status, headers, data = await self._sender.send(method, path, body, mark)
+            if status == 200:
+                return data
+            raise trouble_of(status, data, seconds_to_wait(headers, time.time()), self.config.key_variable)
+        except Trouble as trouble:
+            if self._secret:
+                trouble.why = trouble.why.replace(self._secret, "***")
+            raise
