@@ -12,7 +12,8 @@ was measured of the others before is kept. The last line is JSON, with an object
 For these three see ``quality/words.py``; ``DATA`` is ``movies``, ``games``, or both, joined by a comma.
 
 - ``active``: 500 lists that are chosen, against 500 at random and against the 500 that ALKDRec published, out of
-  GPT-4's stored rankings for its sessions: see ``quality/active.py``. It needs the published benchmarks.
+  GPT-4's stored rankings for its sessions: see ``quality/active.py``. It needs the published benchmarks. With ``BENCH``
+  ``movies`` or ``games``: chosen answers of the real language model against random ones, see ``quality/chosen.py``.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ def fine_tuned(options: argparse.Namespace) -> Line:
 
 
 def active(options: argparse.Namespace) -> Line:
-    """Active labelling on a published benchmark, or on several joined by a comma."""
-    from quality.active import measure
+    """What it is asked about is chosen."""
+    from quality import active, chosen
+    from quality.plans import PLANS
 
-    return {name: measure(name, options.seeds) for name in options.bench.split(",")}
+    names = options.bench.split(",")
+    return {name: active.measure(name, options.seeds) if name in PLANS else chosen.measure(name) for name in names}
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {
@@ -70,7 +73,7 @@ TARGETS = {
     "embeddings": "its vectors help the student to find cold items, more often than chance does",
     "rankings": "the student ranks better for its answers, and better than for its candidates alone",
     "fine-tuned": "its weights are better than random ones, and the student of it than the student alone",
-    "active": "500 chosen lists teach more than the 500 that were published",
+    "active": "chosen lists teach more than those that were published, or than random ones, at equal budget",
 }
 """The same to what it should show."""
 

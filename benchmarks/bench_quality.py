@@ -25,7 +25,7 @@ from quality.plans import PLANS
 from quality.predictions import judge, ranked
 from quality.splits import BenchmarkSplit, load
 from quality.tune import weighed
-from recdistill.evaluation import metric_values, transfer_ratio
+from recdistill.evaluation import compare, metric_values, transfer_ratio
 from recdistill.evaluation.agreement import overlap
 from recdistill.evaluation.slices import slices
 from recdistill.files import read_json, write_json
@@ -49,10 +49,11 @@ def main() -> None:
     teacher = judged(school.teacher, split, school.rankings.path.parent) | sliced(best, split)
     taught, weight = (school.plan.arm("auto"), None) if args.method == "auto" else weighed(school, args.method)
     arms = {"alone": school.plan.arm("alone"), "distilled": taught}
+    students: dict[str, list[Student]] = {}
     rows: dict[str, list[Line]] = {}
     for name, arm in arms.items():
-        students = [school.student(arm, seed) for seed in range(args.seeds)]
-        rows[name] = [measured(student, split, best) for student in students]
+        students[name] = [school.student(arm, seed) for seed in range(args.seeds)]
+        rows[name] = [measured(student, split, best) for student in students[name]]
         print(f"{name:10}", _short(mean(rows[name])), flush=True)
     print(f"{'teacher':10}", _short(teacher), flush=True)
     baselines = {name: bar(split, name)["test"] for name in ("item-knn", "ease")}
@@ -68,6 +69,7 @@ def main() -> None:
         "transfer_ratio": None if ratio.ratio is None else round(ratio.ratio, 4),
         **{name: mean(found) for name, found in rows.items()},
         "spread": {name: spread(found, metric) for name, found in rows.items()},
+        "verdicts": verdicts(students["distilled"], students["alone"], split),
         "teacher": teacher,
         "teaching_seconds": round(school.teaching_seconds, 1),
         "fusion": {name: round(weight, 3) for name, weight in school.teacher.weights_by_name().items()},
@@ -93,12 +95,27 @@ def measured(student: Student, split: BenchmarkSplit, teacher: np.ndarray[Any, A
 
 def sliced(best: np.ndarray[Any, Any], split: BenchmarkSplit) -> Line:
     """Recall of the targets that are popular and of those that are not, in the longest lists that are judged."""
+    return {name: round(float(np.nanmean(values)), 5) for name, values in by_slice(best, split).items()}
+
+
+def by_slice(best: np.ndarray[Any, Any], split: BenchmarkSplit) -> dict[str, np.ndarray[Any, Any]]:
+    """The same for every test context: float ``[contexts]``, NaN where there is no such target."""
     parts, metric = slices(split, split.test), f"recall@{split.cutoffs[-1]}"
-    kept = {name: split.test.targets.keep(parts[name].targets) for name in ("head", "tail")}
     return {
-        f"{name}_{metric}": round(float(np.nanmean(metric_values(best, targets, metric))), 5)
-        for name, targets in kept.items()
+        f"{name}_{metric}": metric_values(best, split.test.targets.keep(parts[name].targets), metric)
+        for name in ("head", "tail")
     }
+
+
+def verdicts(ours: list[Student], theirs: list[Student], split: BenchmarkSplit) -> dict[str, str]:
+    """What the paired bootstrap over test contexts says about the difference of two kinds of students, by slice."""
+    found = [[by_slice(ranked(student.model, split, "test"), split) for student in kind] for kind in (ours, theirs)]
+    out = {}
+    for name in found[0][0]:
+        both = [np.stack([values[name] for values in kind]) for kind in found]
+        told = compare(*both, split.test.users)
+        out[name] = f"{told.difference:+.4f} ({told.low:+.4f} to {told.high:+.4f}): {told.verdict}"
+    return out
 
 
 def judged(model: RankingModel, split: BenchmarkSplit, directory: Path) -> Line:

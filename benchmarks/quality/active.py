@@ -37,7 +37,7 @@ from .plans import PLANS, Arm
 from .predictions import judge, metrics, ranked
 from .splits import BenchmarkSplit, load
 
-__all__ = ["Pool", "measure"]
+__all__ = ["RANDOM", "SCHEMES", "Pool", "measure", "selector"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -129,7 +129,7 @@ class Pool:
         """Rows of the pool, as many as the budget allows."""
         if scheme == PAPER:
             return self.published
-        by = RandomSelector() if scheme == RANDOM else SCHEMES[scheme]
+        by = selector(scheme)
         place = self.school.place(f"choices/{scheme}/{seed}", [by.digest(), BUDGET, self.plan.alone.training.digest()])
 
         def choose() -> None:
@@ -196,6 +196,11 @@ class Pool:
             left = ~writer.done[self.positions[rows]]
             writer.add(self.positions[rows][left], lists.take(np.flatnonzero(left)))
         return Knowledge((writer.seal(),))
+
+
+def selector(scheme: str) -> SelectorConfig:
+    """What chooses in this way."""
+    return RandomSelector() if scheme == RANDOM else SCHEMES[scheme]
 
 
 def _words(found: Comparison) -> str:

@@ -65,7 +65,7 @@ class School:
     def members(self) -> dict[str, RankingModel]:
         """All teachers, fitted."""
         found = {name: tuned(self.split, name).build() for name in self.plan.baselines}
-        return found | {name: self._trained(name, teacher) for name, teacher in self.plan.teachers.items()}
+        return found | {name: self._trained(name, teacher) for name, teacher in self.plan.trained.items()}
 
     @cached_property
     def teacher(self) -> Ensemble:
@@ -75,7 +75,7 @@ class School:
     @cached_property
     def teaching_seconds(self) -> float:
         """What fitting, fusing and asking the teachers cost."""
-        trained = [self._seconds(self._place(name, teacher)) for name, teacher in self.plan.teachers.items()]
+        trained = [self._seconds(self._place(name, teacher)) for name, teacher in self.plan.trained.items()]
         searched = [tuned(self.split, name).seconds for name in self.plan.baselines]
         assert self.rankings
         return sum(trained) + sum(searched) + self._seconds(self.rankings.path.parent)

@@ -19,10 +19,22 @@ __all__ = ["PLANS", "Arm", "Plan", "TrainedTeacher"]
 
 @dataclass(frozen=True, slots=True)
 class TrainedTeacher:
-    """A large model that is trained for the benchmark."""
+    """A large model that is trained for the benchmark.
+
+    Attributes:
+        model: Its parameters.
+        training: Of the loop.
+        copies: How many of it, with different seeds, are members of the ensemble.
+    """
 
     model: ModelConfig
     training: Training
+    copies: int = 1
+
+    def named(self, name: str) -> dict[str, TrainedTeacher]:
+        """Every copy by its name, the first by that of all."""
+        seeds = range(self.copies)
+        return {f"{name}-{n + 1}" if n else name: replace(self, training=self.training.replace(seed=n)) for n in seeds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,11 @@ class Plan:
     k: int = 100
     ordered: bool = False
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> dict[str, TrainedTeacher]:
+        """All copies of all further teachers by name."""
+        return {of: copy for name, teacher in self.teachers.items() for of, copy in teacher.named(name).items()}
 
     def arm(self, method: str, weight: float = 1.0) -> Arm:
         """``alone``, ``auto`` (the best that was found), or a method with its paper's defaults beside the task.

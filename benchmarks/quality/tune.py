@@ -27,8 +27,8 @@ GRID: dict[str, tuple[float, ...]] = {
 """The same for both arms: parameters of the loop, and the student's dropout."""
 
 
-WEIGHTS = (1.0, 0.1, 10.0)
-"""Of a method's terms, beside a weight of 1 for the task."""
+WEIGHTS, GREATEST = (1.0, 0.1, 10.0), 1000.0
+"""Of a method's terms, beside a weight of 1 for the task; while the greatest is best, ten times it is tried, too."""
 
 
 def changed(arm: Arm, name: str, value: Any) -> Arm:
@@ -84,7 +84,9 @@ def weighed(school: School, method: str) -> tuple[Arm, float]:
         student = school.student(school.plan.arm(method, weight), seed=0)
         return metrics(ranked(student.model, split, "valid"), split, "valid")[split.select]
 
-    weight = max(WEIGHTS, key=quality)
+    found = {weight: quality(weight) for weight in WEIGHTS}
+    while (weight := max(found, key=lambda one: found[one])) == max(found) < GREATEST:
+        found[10 * weight] = quality(10 * weight)
     return school.plan.arm(method, weight), weight
 
 

@@ -51,6 +51,8 @@ STUDENT = SASRec(dim=32, blocks=1, heads=2, max_length=20, dropout=0.4)
 TRAINING = Training(epochs=16, patience=3, lr=4e-3, batch=1024, weight_decay=0.3)
 TEACHER = LLMRecommender(dim=32, layers=2, dropout=0.3, max_length=20, text="smollm2", dtype="float32")
 FINE_TUNING = Training(epochs=12, patience=2, lr=2e-3, batch=512, weight_decay=0.1, warmup=20)
+TASK = Likelihood(contexts=1000, history=5, candidates=RecommenderCandidates(n=5, model=ItemKNN()))
+"""What it is asked as it comes."""
 NEWEST, COLD_SHARE, LEAST = 20, 0.1, 5
 _USERS = 8_000
 _ALIKE = 1e6
@@ -93,6 +95,11 @@ class World:
         )  # fmt: skip
         print(f"  {config.name} by {[o.name for o in objectives]}, seed {seed}: {valid(found):.4f}", flush=True)
         return found
+
+    def ranked(self, way: str = "its rankings", asked: Likelihood = TASK) -> Knowledge:
+        """What the language model, as it comes, answers about a sample of contexts."""
+        llm = rd.teachers.LLM(task=asked, backend=Transformers(context=1024))
+        return rd.teach(llm, self.split, name="llm", directory=self.kept / way.replace(", ", "-").replace(" ", "-"))
 
     @property
     def alone(self) -> list[Fitted]:
@@ -154,7 +161,7 @@ def embeddings(data: str) -> dict[str, Any]:
         found[way] = world.gains(models, [one.model for one in world.alone])
     chance = 10 / world.split.n_items
     found_cold = [
-        _better(found[way], "cold") and found[way][f"cold {METRICS['cold']}"]["mean"] for way in (hint, "inside")
+        better(found[way], "cold") and found[way][f"cold {METRICS['cold']}"]["mean"] for way in (hint, "inside")
     ]
     return {"reached": max(found_cold) > chance, "recall by chance": round(chance, 4), **found}
 
@@ -165,13 +172,11 @@ def rankings(data: str) -> dict[str, Any]:
     Its candidates know something, too: beside it stands what the student learns from the same candidates, all alike.
     """
     world = World(data)
-    task = Likelihood(contexts=1000, history=5, candidates=RecommenderCandidates(n=5, model=ItemKNN()))
-    ways = {"its rankings": task, "its candidates, all alike": task.replace(temperature=_ALIKE)}
+    ways = {"its rankings": TASK, "its candidates, all alike": TASK.replace(temperature=_ALIKE)}
     students: dict[str, list[RankingModel]] = {}
-    told: dict[str, Any] = {"contexts at most": task.contexts}
+    told: dict[str, Any] = {"contexts at most": TASK.contexts}
     for way, asked in ways.items():
-        llm = rd.teachers.LLM(task=asked, backend=Transformers(context=1024))
-        said = rd.teach(llm, world.split, name="llm", directory=world.kept / way.replace(", ", "-").replace(" ", "-"))
+        said = world.ranked(way, asked)
 
         def train(weight: float, seed: int, said: Knowledge = said) -> Fitted:
             return world.student(seed, [CrossEntropy(), SoftLabels(teacher="llm", weight=weight)], knowledge=said)
@@ -188,7 +193,7 @@ def rankings(data: str) -> dict[str, Any]:
         "candidates over the student alone": alike,
         "rankings over candidates": more,
     }
-    return {"reached": _better(its, "all") and _better(more, "all"), **told}
+    return {"reached": better(its, "all") and better(more, "all"), **told}
 
 
 def fine_tuned(data: str) -> dict[str, Any]:
@@ -206,7 +211,7 @@ def fine_tuned(data: str) -> dict[str, Any]:
     controls = [_fine_tuned(world, random, seed).model for seed in CONTROLS]
     over_random, of_student = world.gains(teachers, controls), world.gains(students, alone)
     return {
-        "reached": _better(over_random, "all") and _better(of_student, "all"),
+        "reached": better(over_random, "all") and better(of_student, "all"),
         "blocks": TEACHER.layers,
         "parameters": teachers[0].n_parameters,
         "teacher over the student alone": world.gains(teachers, alone),
@@ -215,7 +220,8 @@ def fine_tuned(data: str) -> dict[str, Any]:
     }
 
 
-def _better(gains: Mapping[str, Any], part: str) -> bool:
+def better(gains: Mapping[str, Any], part: str) -> bool:
+    """Whether a slice is clearly better."""
     return bool(gains[f"{part} {METRICS[part]}"]["verdict"] == "better")
 
 

@@ -69,9 +69,9 @@ _NOTES = {
 """What a reader must know about a benchmark's figures."""
 _SINGLE = """
 Each with its paper's defaults beside cross-entropy, in the loop settings of the student alone, and with the best of the
-weights 0.1, 1 and 10 on validation. So they are a starting point, compared on equal terms, and not their best. *Against
-alone* is the change of {metric}; it cannot be told where it is within twice its standard error. Seconds are left out
-where other work ran beside. Methods that are not in the table have not been measured here yet.
+weights 0.1, 1 and 10 on validation (ten times more, too, while the greatest is the best). So they are a starting point,
+compared on equal terms, and not their best. *Against alone* is the change of {metric}; it cannot be told where it is
+within twice its standard error. Seconds are left out where other work ran beside.
 """
 _WHY: dict[str, str] = {
     "soft-labels": (
@@ -126,6 +126,18 @@ _WHY: dict[str, str] = {
     "similarity": (
         "`similarity` and `cka` gain nothing: like the other methods that compare the geometry of vectors, they say "
         "little to a softmax over all items. Their papers distil image classifiers, and nobody has published them here."
+    ),
+    "contrastive": (
+        "`contrastive` gains nothing: which of the teacher's vectors belongs to which item is soon told apart; that "
+        "says little about whom to show it to."
+    ),
+    "start-from": (
+        "`start-from` begins with the teacher's factors, cut to 20 dimensions; after forty epochs of the same training "
+        "nothing is left of the head start."
+    ),
+    "rrd+dcd+dcd-item": (
+        "`rrd + dcd + dcd-item`: the corrections of DCD better the student alone, but take back a part of what `rrd` "
+        "gains by itself, as `ir-rrd` does. All three share one weight here; the paper tunes them apart."
     ),
     "embedding-hint": "`embedding-hint` gains within the noise of three seeds; the greatest weight was the best.",
 }
