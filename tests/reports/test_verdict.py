@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from recdistill.reports import judge
-from recdistill.reports.results import ReportData
+from recdistill.reports.results import Listened, ListenedPart, ReportData
 from tests.reports.example import difference, example_run, row
 
 
@@ -21,7 +21,8 @@ def _data(
     ]
     rows += [row("teacher", "teacher", teacher, parameters=50_000)] if teacher else []
     paired = (difference("distilled", "alone", gain, gain - low),) if low is not None else ()
-    return ReportData(title="t", rows=tuple(rows), comparisons=paired + fields.pop("comparisons", ()))
+    comparisons = paired + fields.pop("comparisons", ())
+    return ReportData(title="t", rows=tuple(rows), comparisons=comparisons, **fields)
 
 
 def _text(data: ReportData) -> str:
@@ -123,6 +124,20 @@ def test_a_student_below_popularity_is_hardly_trained() -> None:
     warnings = judge(_data(0.09, row("popularity (tuned)", "baseline", 0.085), low=0.005)).warnings
     assert "hardly trained" in warnings[0]
     assert not any("hardly" in w for w in judge(_data(0.09, row("popularity", "baseline", 0.05), low=0.005)).warnings)
+
+
+def _heard(answered: float, teacher: str = "llm") -> Listened:
+    part = ListenedPart(name="all", positions=10_016, answered=answered, first=answered, weight=answered)
+    return Listened(term="soft-labels", teacher=teacher, parts=(part,))
+
+
+def test_no_gain_from_a_teacher_that_hardly_spoke_says_so() -> None:
+    heard = (_heard(60 / 10_016), _heard(60 / 10_016), _heard(1.0, "ease"))
+    found = [w for w in judge(_data(0.081, low=-0.001, listened=heard)).warnings if "has an answer" in w]
+    assert len(found) == 1
+    assert found[0].startswith("llm has an answer in 60 of 10,016 places that the student learns from: too few")
+    for data in (_data(0.09, low=0.005, listened=heard), _data(0.081, low=-0.001, listened=(_heard(0.06),))):
+        assert not any("has an answer" in warning for warning in judge(data).warnings)
 
 
 def test_nothing_to_judge() -> None:

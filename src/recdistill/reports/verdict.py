@@ -13,6 +13,9 @@ __all__ = ["Fact", "Verdict", "judge"]
 
 Tone = Literal["good", "mixed", "bad"]
 
+_SELDOM = 0.05
+"""Share of the positions below which a teacher's silence, and not its word, may be why nothing was gained."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -178,6 +181,8 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     elif teacher.metrics[data.metric] <= alone.metrics[data.metric]:
         hint = "it has no lead to pass on, look for a better teacher"
         found.append(f"{teacher.name} is not better than the student alone: {hint}.")
+    if _difference(data, distilled, alone).sign <= 0:
+        found += _seldom_heard(data)
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
     popular = next((row for row in baselines if row.name.startswith("popularity")), None)
     if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric]:
@@ -200,6 +205,19 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
             why = "try float16" if served.note.startswith("int8") else "it is not served as it was trained"
             found.append(f"The served bundle loses {words.percent(-loss, 1)} of {data.metric}; {why}.")
     return [*found, *notes(data)]
+
+
+def _seldom_heard(data: ReportData) -> list[str]:
+    """Teachers that left an answer in so few places that a mean over all users can hardly show it."""
+    told: dict[str, str] = {}
+    for heard in data.listened:
+        whole = next((part for part in heard.parts if part.name == "all"), None)
+        if whole is None or whole.answered is None or whole.answered >= _SELDOM:
+            continue
+        places = f"{words.count(round(whole.answered * whole.positions))} of {words.count(whole.positions)} places"
+        why = "too few to show in a mean over all users, so this does not say what its word is worth"
+        told[heard.teacher] = f"{heard.teacher} has an answer in {places} that the student learns from: {why}."
+    return list(told.values())
 
 
 def _difference(data: ReportData, better: Row, than: Row) -> Comparison:
