@@ -53,8 +53,24 @@ def test_refusals() -> None:
         Schedule(shape="decay", end=0.0)
     with pytest.raises(ConfigError):
         CrossEntropy(weight=-1)
-    with pytest.raises(ConfigError):
-        CrossEntropy(weight=True)
+    for wrong in (True, "high", [1]):
+        with pytest.raises(ConfigError, match="weight: neither a number nor a schedule over the epochs"):
+            CrossEntropy(weight=wrong)
+    for key in ("end", "epochs"):
+        with pytest.raises(ConfigError, match=rf"weight\.{key}: {key} without a shape.*add shape: linear"):
+            CrossEntropy(weight={"start": 0.5, key: 3})
+
+
+def test_what_is_written_down_is_read_again() -> None:
+    for schedule in (Schedule(start=0.5), Schedule(start=0.5, end=0.1, shape="linear", epochs=3)):
+        assert Schedule(**schedule.model_dump(mode="json")) == schedule == schedule.replace(start=0.5)
+
+
+def test_zero_at_all_times() -> None:
+    assert Schedule(start=0).is_zero
+    assert Schedule(start=0, end=0, shape="linear").is_zero
+    assert not Schedule(start=0, end=1, shape="linear").is_zero
+    assert not Schedule(start=1, end=0, shape="linear").is_zero
 
 
 def test_a_temperature_may_cool() -> None:

@@ -23,10 +23,10 @@ from recdistill.knowledge import Knowledge, RankingsWriter, rankings_of
 from recdistill.models import EASE, MF, GRU4Rec, Popularity, SASRec
 from recdistill.models.base import RankingModel
 from recdistill.models.neural import NeuralModel
-from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, Ranking, SoftLabels, StartFrom
+from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, HardLabels, ListMLE, Ranking, SoftLabels, StartFrom
 from recdistill.objectives.base import ObjectiveConfig
 from recdistill.teachers import RecommenderTeacher
-from recdistill.training import Fitted, Training, fit
+from recdistill.training import Fitted, MeanTeacher, Training, fit
 from recdistill.training import loop as loop_module
 from tests.killed import killed_after
 
@@ -79,6 +79,33 @@ def test_other_models_learn(data: Split, model: Any, objective: ObjectiveConfig)
     fitted = train(data, objective, model=model, epochs=8)
     losses = [record["loss"][objective.name] for record in fitted.history]
     assert losses[-1] < losses[0]
+
+
+def test_a_model_of_closed_form_says_what_it_cannot_learn_from(data: Split, caplog: pytest.LogCaptureFixture) -> None:
+    fit(Popularity(), data, [CrossEntropy()], label="plain")
+    assert not caplog.messages
+    fit(Popularity(), data, [CrossEntropy(), SoftLabels()], label="student")
+    assert caplog.messages == ["student: popularity is not trained by steps, so it learns nothing from soft-labels"]
+
+
+def test_terms_that_cannot_do_what_they_say(
+    data: Split, taught: Knowledge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigError, match="objectives: all weights are 0 at all times"):
+        train(data, CrossEntropy(weight=0), SoftLabels(weight=0), knowledge=taught)
+    with pytest.raises(KnowledgeError, match=r"^soft-labels: no rankings by a teacher called 'orakel'"):
+        train(data, CrossEntropy(), SoftLabels(teacher="orakel"), knowledge=taught)
+    train(data, CrossEntropy(), HardLabels(k=20), knowledge=taught, epochs=1)
+    assert "hard-labels: k is 20, and oracle stored the first 5 items only" in caplog.messages
+    caplog.clear()
+    train(data, CrossEntropy(), HardLabels(k=4), ListMLE(), knowledge=taught, epochs=1)
+    assert not any("stored the first" in line for line in caplog.messages)
+
+
+def test_a_live_teacher_that_nobody_reads_is_named(data: Split, caplog: pytest.LogCaptureFixture) -> None:
+    live = [MeanTeacher(id="self"), MeanTeacher(id="idle")]
+    train(data, CrossEntropy(), SoftLabels(teacher="self"), live=live, epochs=1, label="x")
+    assert "x: no term reads the live teacher idle" in caplog.messages
 
 
 def test_models_of_closed_form_are_just_built(data: Split) -> None:

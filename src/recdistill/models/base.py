@@ -30,6 +30,9 @@ class ModelConfig(Config):
     trained: ClassVar[bool] = False
     """True if the model learns by gradient steps (see ``training``); False if ``build`` already fits it."""
 
+    has_vectors: ClassVar[bool | None] = None
+    """Whether ``build`` gives a :class:`VectorModel`, which leaves its vectors when it teaches; None: unknown."""
+
     def inputs(self) -> tuple[str, ...]:
         """Hashes of the files that it reads: another content under the same name is another model."""
         return ()

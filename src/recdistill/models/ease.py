@@ -35,6 +35,7 @@ class EASE(ModelConfig):
     """
 
     name: ClassVar[str] = "ease"
+    has_vectors: ClassVar[bool | None] = False
 
     l2: float = Field(200.0, gt=0, description="strength of the ridge; more for logs with more events per item")
     decay: float = Field(0.9, gt=0, le=1, description="weight of a history's event relative to the next newer one")

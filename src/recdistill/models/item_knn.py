@@ -39,6 +39,7 @@ class ItemKNN(ModelConfig):
     """
 
     name: ClassVar[str] = "item-knn"
+    has_vectors: ClassVar[bool | None] = False
 
     neighbours: int = Field(200, ge=1, description="most similar items kept of each item")
     window: int = Field(10, ge=1, description="events up to which two items count as occurring together")

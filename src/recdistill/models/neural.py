@@ -52,6 +52,7 @@ class NeuralConfig(ModelConfig):
     """Parameters of a trained model."""
 
     trained: ClassVar[bool] = True
+    has_vectors: ClassVar[bool | None] = True
     sequential: ClassVar[bool] = True
     """True if it reads histories; False if it only knows users by index (then each user is one context)."""
 

@@ -30,6 +30,7 @@ class Popularity(ModelConfig):
     """
 
     name: ClassVar[str] = "popularity"
+    has_vectors: ClassVar[bool | None] = True
 
     half_life_days: float | None = Field(None, gt=0, description="age at which an event counts half; None: all count 1")
 

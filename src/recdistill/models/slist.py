@@ -37,6 +37,7 @@ class SLIST(ModelConfig):
     """
 
     name: ClassVar[str] = "slist"
+    has_vectors: ClassVar[bool | None] = False
 
     l2: float = Field(100.0, gt=0, description="ridge")
     history_power: float = Field(0.5, ge=0, description="how fast older events lose weight")

@@ -28,6 +28,7 @@ class TextKNN(ModelConfig):
     """
 
     name: ClassVar[str] = "text-knn"
+    has_vectors: ClassVar[bool | None] = True
 
     text: str = Field("all", description="teacher whose item embeddings are used; 'all' joins those of every teacher")
     decay: float = Field(0.7, gt=0, le=1, description="weight of a history's event relative to the next newer one")

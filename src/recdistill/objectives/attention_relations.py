@@ -44,6 +44,10 @@ class AttentionRelations(ObjectiveConfig):
     block: int = Field(-1, description="block of the student, from 0, or from the end if below 0")
     teacher_block: int = Field(-1, description="block of the teacher")
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("weights",)
+
     def build(self) -> AttentionRelationsLoss:
         return AttentionRelationsLoss(self)
 

@@ -43,6 +43,10 @@ class Auto(ObjectiveConfig):
     decay: float = Field(20.0, gt=0, description="ranks over which the weight of hard labels falls by the factor e")
     anneal: float = Field(10.0, gt=0, description="epochs after which the teacher of the first epochs is silent")
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("rankings",)
+
     def build(self) -> Objective:
         """Refused: it is replaced by what was chosen before the terms are built."""
         raise ConfigError("auto chooses all terms, so it stands alone", key=("objectives",), hint="remove the others")

@@ -179,6 +179,13 @@ class ObjectiveConfig(Config):
         one, several = getattr(self, "teacher", None), getattr(self, "teachers", ())
         return tuple(several) if one is None else (one, *several)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What its teacher must have left, one of these: ``rankings``, ``weights``, ``item embeddings``, ``user
+        embeddings``. Empty for a term that reads nothing, or does not say.
+        """
+        return ()
+
     def build(self) -> Objective:
         """Make the loss term."""
         raise TypeError(f"{type(self).__name__} is not an objective")  # every subclass overrides this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -31,6 +32,21 @@ class Schedule(Config):
     epochs: float = Field(10.0, gt=0, description="length of the way from start to end")
     warmup: float = Field(0.0, ge=0, description="epochs before it, rising linearly from 0")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _way_has_a_shape(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "shape" not in values:
+            for key in ("end", "epochs"):
+                if key in values:
+                    what = f"{key} without a shape: the way there may be linear, cosine or decay"
+                    raise ConfigError(what, key=(key,), hint="add shape: linear")
+        return values
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is 0 at all times."""
+        return self.start == 0 and (self.shape == "constant" or self.end == 0)
+
     @model_validator(mode="after")
     def _decay_above_zero(self) -> Schedule:
         if self.shape == "decay" and not (self.start > 0 and self.end > 0):
@@ -58,7 +74,12 @@ class Schedule(Config):
 
 
 def _number_is_constant(value: Any) -> Any:
-    return {"start": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"start": value}
+    if not isinstance(value, Mapping | Schedule):
+        hint = "as in 0.5, or {start: 0.5, end: 0, shape: linear, epochs: 20}"
+        raise ConfigError(f"neither a number nor a schedule over the epochs (got {value!r:.80})", hint=hint)
+    return value
 
 
 def _possible(value: Schedule) -> Schedule:

@@ -35,6 +35,10 @@ class StartFrom(ObjectiveConfig):
     kind: Literal["weights", "embeddings"] = "weights"
     tensor: str = Field("items", description="name of the item vectors among the teacher's weights")
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("weights",) if self.kind == "weights" else ("item embeddings",)
+
     def build(self) -> StartFromTeacher:
         return StartFromTeacher(self)
 

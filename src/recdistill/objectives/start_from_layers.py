@@ -42,6 +42,10 @@ class StartFromLayers(ObjectiveConfig):
         "spread", description="which of the teacher's: spread are the first, the last and those evenly between"
     )
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("weights",)
+
     def build(self) -> StartFromNetwork:
         return StartFromNetwork(self)
 

@@ -40,6 +40,10 @@ class VectorsConfig(ObjectiveConfig):
         "batch", description="items: uniformly from the catalogue, or half of them from the labels of the step"
     )
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("item embeddings", "weights") if self.of == "items" else ("user embeddings",)
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:

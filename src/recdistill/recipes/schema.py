@@ -25,6 +25,7 @@ from ..teachers import TEACHERS
 from ..training.config import Training
 from ..training.live import LIVE
 from ..training.side_task import SideTask
+from .kinds import check_kinds
 from .rounds import check_rounds
 
 __all__ = [
@@ -103,7 +104,7 @@ class TeacherSpec(Config):
     members: list[str] = Field([], description="of an ensemble: ids of recommenders above")
     label: bool | None = Field(
         None,
-        description="store rankings; default: ensembles do, and a recommender in none or among several-teachers",
+        description="store rankings; default: ensembles do, and a recommender in none or whose rankings a term names",
     )
     k: int = Field(100, ge=1, description="items stored for each position")
     snapshots: int = Field(
@@ -500,6 +501,7 @@ class Recipe(Config):
         self._objectives_fit(ids)
         self._tasks_fit()
         check_rounds(self)
+        check_kinds(self)
         if not ids and not self.student.distilled.live:
             raise ConfigError("nobody teaches the student", key=("teachers",), hint="add a teacher, or a live one")
         if len(set(self.seeds)) < len(self.seeds):
@@ -583,8 +585,9 @@ class Recipe(Config):
         """Whether a recommender's or ensemble's rankings are stored."""
         if teacher.label is not None:
             return teacher.label
-        trainings = self.student.trainings.values()
-        if any(teacher.id in getattr(o, "teachers", ()) for spec in trainings for o in spec.terms):
+        terms = [term for spec in self.student.trainings.values() for term in spec.terms]
+        terms += [term for other in self.teachers for term in other.objectives]
+        if any(teacher.id in term.named_teachers and "rankings" in term.reads for term in terms):
             return True
         in_ensemble = any(teacher.id in other.members for other in self.teachers)
         return teacher.type == "ensemble" or (teacher.type == "recommender" and not in_ensemble)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ..config import Config
 from ..data.dataset import Split
@@ -14,6 +14,9 @@ __all__ = ["TeacherConfig"]
 
 class TeacherConfig(Config):
     """Parameters of a teacher that needs no fitting."""
+
+    leaves: ClassVar[frozenset[str] | None] = None
+    """Kinds of knowledge, as terms read them (``ObjectiveConfig.reads``); None: that depends."""
 
     def uses(self) -> tuple[str, ...]:
         """Names of the teachers whose knowledge it needs."""

@@ -47,6 +47,8 @@ class Opened(Protocol):
 class Encoder(TeacherConfig):
     """Parameters of a model that turns texts into vectors."""
 
+    leaves: ClassVar[frozenset[str] | None] = frozenset({"item embeddings"})
+
     model: str
     revision: str | None = Field(None, description="branch, tag or commit at the hub")
     local_only: bool = Field(False, description="never ask the hub, use only what is on this machine")

@@ -27,6 +27,7 @@ class UserProfiles(TextEncoder):
     """
 
     name: ClassVar[str] = "user-profiles"
+    leaves: ClassVar[frozenset[str] | None] = frozenset({"item embeddings", "user embeddings"})
     form: Literal["mean", "text"] = Field("mean", description="mean of item embeddings, or one of the joined texts")
     events: int = Field(20, ge=1, description="newest events that make the profile")
 

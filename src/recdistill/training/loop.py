@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,8 @@ from .side_task import SideTask
 from .snapshots import Snapshots
 
 __all__ = ["Fitted", "fit"]
+
+log = logging.getLogger("recdistill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,10 @@ def fit(
         if live or tasks:
             hint = "remove live teachers and tasks"
             raise ConfigError(f"{config.name} is not trained by steps", key=("live" if live else "tasks",), hint=hint)
+        unheard = [objective.name for objective in objectives if objective.is_taught]
+        if unheard:
+            log.warning("%s: %s is not trained by steps, so it learns nothing from %s", label, config.name,
+                        ", ".join(unheard))  # fmt: skip
         began = time.monotonic()
         return Fitted(config.build(split.labelled, knowledge, training.seed), seconds=time.monotonic() - began)
     for name in tasks or {}:
@@ -187,15 +194,18 @@ class _Loop:
 
     def run(self, label: str) -> Fitted:
         self._resume()
+        idle = [name for name in self.live if name not in self._asked()]
+        if idle:
+            log.warning("%s: no term reads the live teacher %s", label, ", ".join(idle))
         if self.started and not self.history and self.split.valid.targets.n_events:
             self.kept[STUDENT].score = self._score(self.kept[STUDENT])  # what is to be surpassed
         if not self.started and not self.history:
             tell_few_steps(label, self.loader.contexts, self.training)
-        log = EpochLog(self.directory, self.history, self.training.tensorboard)
+        epochs = EpochLog(self.directory, self.history, self.training.tensorboard)
         saved = time.monotonic()
-        with closing(log), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
+        with closing(epochs), track(label, self.training.epochs, "epochs", done=len(self.history)) as progress:
             while not self._finished():
-                log.add(self._epoch(len(self.history) + 1, progress))
+                epochs.add(self._epoch(len(self.history) + 1, progress))
                 if self.snapshots is not None:
                     self.snapshots.offer(len(self.history), self.student.model)
                 if self._finished() or time.monotonic() - saved >= self.training.checkpoint_seconds:
@@ -205,6 +215,10 @@ class _Loop:
         early = [] if self.snapshots is None else self.snapshots.before(best)
         models: dict[str, RankingModel] = {name: kept.restore() for name, kept in self.kept.items()}
         return Fitted(models.pop(STUDENT), self.history, best, self.seconds, beside=models, snapshots=early)
+
+    def _asked(self) -> set[str]:
+        """Names of the teachers that any term reads."""
+        return {teacher for term in self._terms() for teacher in term.teachers}
 
     def _terms(self) -> list[Objective]:
         """Of all learners."""

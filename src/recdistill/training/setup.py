@@ -80,11 +80,17 @@ def build_objectives(
         KnowledgeError: Something a term needs was not taught.
     """
     named = {name: config.build() for name, config in named_terms(configs).items()}
-    if not any(isinstance(objective, ScoreObjective | FeatureObjective) for objective in named.values()):
+    losses = [objective for objective in named.values() if isinstance(objective, ScoreObjective | FeatureObjective)]
+    if not losses:
         raise ConfigError("no objective to train by", key=("objectives",), hint="add cross-entropy")
+    if all(objective.weight.is_zero for objective in losses):
+        raise ConfigError("all weights are 0 at all times", key=("objectives",), hint="give one of them a weight")
     for name, objective in named.items():
         objective.term = name
-        objective.prepare(model, split, knowledge, seed)
+        try:
+            objective.prepare(model, split, knowledge, seed)
+        except KnowledgeError as error:  # which does not know what asked
+            raise KnowledgeError(f"{name}: {error.what}", where=error.where, hint=error.hint) from None
     return named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from typing import Any
 
@@ -23,6 +24,8 @@ from .weights import Trust, Weight, trusted
 
 __all__ = ["ListConfig", "ListObjective", "RankingsObjective", "TaughtConfig", "TaughtObjective"]
 
+log = logging.getLogger("recdistill")
+
 _OTHERWISE = {"trust": "use 'all'", "refuse": "use 'validation'"}
 
 
@@ -36,6 +39,10 @@ class TaughtConfig(ObjectiveConfig):
     refuse_margin: float = Field(
         0.1, ge=0, description="lead from which on it counts fully: share of its validation score, or nats of the label"
     )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("rankings",)
 
 
 class ListConfig(TaughtConfig):
@@ -130,7 +137,11 @@ class RankingsObjective(TaughtObjective):
     config: ListConfig
 
     def find(self, split: Split, knowledge: Knowledge) -> tuple[str, ...]:
-        return (the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest.teacher,)
+        told = the_only(knowledge.rankings(self.config.teacher), split.fingerprint).manifest
+        k, stored = getattr(self.config, "k", None), min(told.width, split.n_items)
+        if k is not None and k != type(self.config).model_fields["k"].default and stored < min(k, split.n_items):
+            log.warning("%s: k is %d, and %s stored the first %d items only", self.term, k, told.teacher, stored)
+        return (told.teacher,)
 
     def loss(self, scores: Scores, targets: Targets) -> Tensor:
         teacher = self.teachers[0]

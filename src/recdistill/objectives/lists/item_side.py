@@ -28,6 +28,10 @@ class ItemSideConfig(ObjectiveConfig):
     items: int = Field(256, ge=1, description="items of a step for which users are ranked")
     depth: int = Field(100, ge=2, description="length of an item's list of users")
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("rankings",)
+
 
 class ItemSide(FeatureObjective):
     """What ``ListObjective`` compares at a position, compared at an item.
