@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from .quick_json import exactly, packed, unpacked
+
 __all__ = ["KEY_BYTES", "Capabilities", "Failure", "Hopeless", "Refusal", "Reply", "Request", "Trouble", "Unreachable"]
 
 KEY_BYTES = 16
-_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _LONG = 8192
 """Tokens of an answer that nothing limits."""
 _REMEMBERED = 2000
@@ -46,8 +46,7 @@ class Request:
     encoded: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        text = _JSON.encode(self.body)
-        object.__setattr__(self, "encoded", text.encode("utf-8", "replace"))  # half a surrogate is no text
+        object.__setattr__(self, "encoded", exactly(self.body))
 
     def key(self, model: str) -> bytes:
         """Hash over model, prompt version, content and parameters: what the journal files the answer under.
@@ -138,12 +137,12 @@ class Reply:
             kept["cut"] = True
         if self.numbers is not None:
             kept["numbers"] = base64.b64encode(self.numbers.astype("<f4").tobytes()).decode("ascii")
-        return _JSON.encode(kept).encode("utf-8", "replace")
+        return packed(kept)
 
     @staticmethod
     def unpack(data: bytes) -> Reply:
         """The reply that :meth:`pack` made, without the counts."""
-        kept = json.loads(data)
+        kept = unpacked(data)
         top = [[(token, float(logp)) for token, logp in place] for place in kept.get("top", ())]
         raw = kept.get("numbers")
         numbers = None if raw is None else np.frombuffer(base64.b64decode(raw), dtype="<f4").astype(np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..exchange import Failure, Hopeless, Refusal, Reply, Request, Top, Trouble
+from ..quick_json import unpacked
 from .echo import read_echo
 
 __all__ = ["read_reply", "seconds_to_wait", "trouble_of"]
@@ -29,7 +30,7 @@ def read_reply(request: Request, data: bytes) -> Reply:
         Failure: It is no JSON, cut off, or of another form.
     """
     try:
-        body = json.loads(data)
+        body = unpacked(data)
     except (ValueError, RecursionError):
         raise Failure(f"the reply is cut off or no JSON: {_shown(data)}") from None
     try:
