@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from recdistill.teachers.llm.reading import LETTERS, choice_of
 
 RATE, SHARE, BYTES = 3000.0, 0.9, 64.0
 OFFERED = 10
+BLOCK = 4096
+"""Questions that are drawn together, as jobs draw their candidates."""
 
 
 class Lists:
@@ -45,19 +48,23 @@ class Lists:
     def __init__(self, n: int, history: int = 10, first: int = 0) -> None:
         self.n, self.history, self.first = n, history, first
         self.prompt = load_prompt("listwise-letter")
+        self._drawn = lru_cache(2)(self._draw)
 
     def __len__(self) -> int:
         return self.n
 
     def request(self, number: int) -> Request:
         """Ten films were seen, ten are offered."""
-        rng = np.random.default_rng(self.first + number)
-        films = [f"Film {n} ({1930 + n % 95})" for n in rng.integers(0, 60_000, self.history + OFFERED).tolist()]
+        block, row = divmod(self.first + number, BLOCK)
+        films = [f"Film {n} ({1930 + n % 95})" for n in self._drawn(block)[row].tolist()]
         seen = "\n".join(f"{place}. {film}" for place, film in enumerate(films[: self.history], 1))
         offered = "\n".join(f"{LETTERS[place]}. {film}" for place, film in enumerate(films[self.history :]))
         messages = self.prompt.messages(history=seen, candidates=offered, n=str(OFFERED))
         body = {"messages": messages, "max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 20}
         return Request("chat", body, self.prompt.digest)
+
+    def _draw(self, block: int) -> Any:
+        return np.random.default_rng(block).integers(0, 60_000, (BLOCK, self.history + OFFERED))
 
     def readable(self, number: int, reply: Reply) -> bool:
         """Whether one of the letters is answered."""

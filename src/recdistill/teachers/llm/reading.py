@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -135,20 +136,29 @@ def in_language(text: str, language: Language) -> bool:
 
 
 def _of_tokens(place: Top, options: Sequence[str]) -> Choice | None:
-    index = {option.casefold() if len(option) > 1 else option: number for number, option in enumerate(options)}
+    index = _numbered(tuple(options))
     p = [0.0] * len(options)
     for token, logp in place:
-        word = (token if token.isascii() else unicodedata.normalize("NFKC", token)).strip(_WRAPPING)
-        number = index.get(word.casefold() if len(word) > 1 else word)
+        number = index.get(token)
+        if number is None:
+            word = (token if token.isascii() else unicodedata.normalize("NFKC", token)).strip(_WRAPPING)
+            number = index.get(word.casefold() if len(word) > 1 else word)
         if number is not None:
-            p[number] += math.exp(min(logp, 0.0))
+            p[number] += math.exp(logp) if logp < 0 else 1.0
     total = sum(p)
     if not total:
         return None
-    least = max(math.exp(min(logp for _, logp in place)) / 2, 1e-12)
-    filled = [value or least for value in p]
-    whole = sum(filled)
-    return np.array([math.log(value / whole) for value in filled]), min(total, 1.0)
+    if 0.0 in p:
+        least = max(math.exp(min(logp for _, logp in place)) / 2, 1e-12)
+        p = [value or least for value in p]
+    whole = sum(p)
+    return np.array([math.log(value / whole) for value in p]), min(total, 1.0)
+
+
+@lru_cache(256)
+def _numbered(options: tuple[str, ...]) -> dict[str, int]:
+    """Each option's number, whatever its case if it is longer than a letter."""
+    return {option.casefold() if len(option) > 1 else option: number for number, option in enumerate(options)}
 
 
 def _named(text: str, options: Sequence[str]) -> int | None:

@@ -132,8 +132,8 @@ def _top(logprobs: Any) -> list[Top]:
     places = logprobs.get("content") if isinstance(logprobs, dict) else None
     found: list[Top] = []
     for place in (places or ())[:_PLACES]:
-        tokens = [(str(t["token"]), float(t["logprob"])) for t in place.get("top_logprobs") or ()]
-        found.append([(token, logp) for token, logp in tokens if not math.isnan(logp)])
+        tokens = place.get("top_logprobs") or ()
+        found.append([(str(t["token"]), logp) for t in tokens if not math.isnan(logp := float(t["logprob"]))])
     return found if any(found) else []
 
 

@@ -160,6 +160,8 @@ class ItemTexts:
 
 def one_line(text: str, most: int) -> str:
     """A text on one line, cut to ``most`` characters; a line break could pass for part of the question."""
+    if len(text) <= most and text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]:
+        return text  # as nearly all are
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * most]).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
