@@ -43,7 +43,7 @@ BLOCK = 4096
 class Lists:
     """Listwise questions about made-up films, each made from its number."""
 
-    label, reminder = "rank candidates", "Answer with one letter."
+    label = "rank candidates"
 
     def __init__(self, n: int, history: int = 10, first: int = 0) -> None:
         self.n, self.history, self.first = n, history, first
@@ -52,6 +52,10 @@ class Lists:
 
     def __len__(self) -> int:
         return self.n
+
+    def reminder(self, number: int) -> str:
+        """For an answer that is no letter."""
+        return "Answer with one letter."
 
     def request(self, number: int) -> Request:
         """Ten films were seen, ten are offered."""

@@ -18,13 +18,16 @@ __all__ = ["Numbers", "ask"]
 class Numbers:
     """Asks for numbers; question ``n`` is "number n"; ``none`` have nothing to ask about, ``twins`` ask the same."""
 
-    label, reminder = "ask", "Answer with a number."
+    label = "ask"
 
     def __init__(self, n: int, none: tuple[int, ...] = (), twins: int | None = None) -> None:
         self.n, self.none, self.twins = n, none, twins
 
     def __len__(self) -> int:
         return self.n
+
+    def reminder(self, number: int) -> str:
+        return "Answer with a number."
 
     def request(self, number: int) -> Request | None:
         if number in self.none:

@@ -16,7 +16,7 @@ import pytest
 from recdistill.errors import RecdistillError, TeacherError
 from recdistill.teachers.llm.engine import replies, run_async
 from recdistill.teachers.llm.exchange import Reply, Request
-from recdistill.teachers.llm.journal import Journal
+from recdistill.teachers.llm.journal import Journal, State
 
 from ...llm_server import Answer, Asked, answers, chat
 from .asking import Numbers, ask
@@ -107,6 +107,49 @@ def test_what_cannot_be_read_is_asked_again_with_a_reminder(tmp_path: Path) -> N
         assert len(server.asked) == 5
         more = ask(server.url, tmp_path, Numbers(2), again={"unparsable": 3})
         assert (len(server.asked), more.counts) == (6, {"answered": 1, "unparsable": 1})
+
+
+@pytest.mark.parametrize("kept", ["in one run", "in two", "in a shard"])
+def test_each_thing_that_becomes_of_a_question_has_tries_of_its_own(tmp_path: Path, kept: str) -> None:
+    said = [chat(None, "content_filter"), chat("well"), chat("5")]
+
+    with answers(lambda asked: said[len(server.asked)]) as server:
+        if kept != "in one run":
+            assert ask(server.url, tmp_path, Numbers(1)).counts == {"refused": 1}
+        if kept == "in a shard":
+            with Journal(tmp_path / "journal.sqlite") as journal:
+                journal.compact()
+        found = ask(server.url, tmp_path, Numbers(1), again={"refused": 1, "unparsable": 1})
+        assert found.counts == {"answered": 1}
+        assert [len(asked.body["messages"]) for asked in server.asked] == [1, 1, 3]
+
+
+def test_tries_of_earlier_runs_count(tmp_path: Path) -> None:
+    said = [chat(None, "content_filter"), chat("well"), chat(None, "content_filter"), chat("well"), chat("5")]
+    rules = [{"refused": 0}, {"refused": 1, "unparsable": 0}, {"refused": 1, "unparsable": 1}, {"unparsable": 2}]
+    with answers(lambda asked: said[len(server.asked)]) as server:
+        found = [ask(server.url, tmp_path, Numbers(1), again=rule).counts for rule in rules]
+        assert found == [{"refused": 1}, {"unparsable": 1}, {"refused": 1}, {"refused": 1}]
+        assert len(server.asked) == 3
+        assert ask(server.url, tmp_path, Numbers(1), again={"refused": 2, "unparsable": 2}).counts == {"answered": 1}
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            request = Numbers(1).request(0)
+            assert request is not None
+            key = request.key("tiny")
+            assert journal.known([key])[key].times == {State.REFUSED: 2, State.UNPARSABLE: 2}
+            journal.compact()
+            assert journal.known([key])[key].times == {State.REFUSED: 2, State.UNPARSABLE: 2}
+
+
+def test_who_declines_in_words_is_not_asked_again(tmp_path: Path) -> None:
+    with answers(lambda asked: chat("I'm sorry, but I can't help with that.")) as server:
+        found = ask(server.url, tmp_path, Numbers(1))
+        assert found.counts == {"refused": 1}
+        assert len(server.asked) == 1
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            assert journal.reasons() == ["declined: \"I'm sorry, but I can't help with that.\" (1 times)"]
+        ask(server.url, tmp_path, Numbers(1), again={"refused": 1})
+        assert [len(asked.body["messages"]) for asked in server.asked] == [1, 1]
 
 
 def test_refusals_and_failures_are_recorded_with_their_reason(tmp_path: Path) -> None:

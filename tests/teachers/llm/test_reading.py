@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.teachers.llm.exchange import Reply
-from recdistill.teachers.llm.reading import LETTERS, choice_of, in_language, json_of, order_of
+from recdistill.teachers.llm.reading import LETTERS, choice_of, declines, in_language, json_of, order_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,22 @@ def test_a_letter_in_a_text(text: str, letter: str | None) -> None:
         assert found is not None
         assert LETTERS[int(found[0].argmax())] == letter
         assert math.isclose(float(np.exp(found[0]).sum()), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("I'm sorry, but I can't help with that.", True), ("I cannot rank these.", True), ("Sorry, I won't.", True),
+        ("As an AI language model, I am unable to judge taste", True), ("I’m afraid I can’t do that", True),
+        ("<think>hm</think> I must decline.", True), ("I apologize, but I am not able to assist", True),
+        ("很抱歉，我无法回答这个问题。", True), ("对不起，这个不能回答", True), ("我无法排序", True),
+        ("作为一个人工智能助手，我不会评价", True),
+        ("", False), ("B", False), ("well", False), ("I don't know", False), ("The answer: I cannot tell", False),
+        ("Sorry about that! B > A", False), ("我不知道", False), ("这部电影不能错过", False), ("An AI film", False),
+    ],
+)  # fmt: skip
+def test_who_declines(text: str, wanted: bool) -> None:
+    assert declines(text) is wanted
 
 
 @pytest.mark.parametrize(

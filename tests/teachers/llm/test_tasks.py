@@ -6,9 +6,12 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recdistill.data import Split
 from recdistill.errors import ConfigError, DataError, TeacherError
@@ -31,6 +34,7 @@ from recdistill.teachers.llm.tasks import (
     Profile,
     Relevance,
 )
+from recdistill.teachers.llm.tasks.base import one_line
 from recdistill.testing import tiny_split
 
 from .jobs import ABLE, BARE, follows, offered, said, settle
@@ -256,7 +260,7 @@ def test_attributes_become_texts_of_items(tmp_path: Path) -> None:
     task = Attributes(items=3, names=("genre", "era"))
     job = task.job(SPLIT, NOTHING, ABLE)
     assert '"genre", "era"' in said(job.request(0))
-    assert '"genre", "era"' in job.reminder
+    assert '"genre", "era"' in job.reminder(0)
     replies = iter(['{"genre": "drama", "era": null}', '{"genre": 3, "era": "x"}', '{"genre": null, "era": null}'])
     knowledge, facts = settle(job, lambda request: Reply(next(replies)), tmp_path)
     assert facts == {"items": 3, "texts": 1}
@@ -361,6 +365,50 @@ def test_histories_of_which_nothing_is_known_are_not_asked_about(tmp_path: Path)
     empty = replace(SPLIT, train=SPLIT.train.keep(np.zeros(SPLIT.train.n_events, dtype=np.bool_)))
     with pytest.raises(TeacherError, match="no training history has an event"):
         Listwise().positions(empty)
+
+
+@pytest.mark.parametrize("answer", ["letters", "order"])
+def test_the_order_of_a_list_is_drawn_once_for_its_question_and_its_answer(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.teachers.llm.tasks.listwise._REMEMBERED", 3)
+    task = Listwise(contexts=8, candidates=RandomCandidates(n=5)).replace(answer=answer)
+    job = task.job(SPLIT, NOTHING, ABLE)
+    drawn = [job._drawn(number).tolist() for number in range(8)]
+    times, draw = list[int](), job._drawn
+
+    def counted(number: int) -> Any:
+        times.append(number)
+        return draw(number)
+
+    monkeypatch.setattr(job, "_drawn", counted)
+    for number in range(8):
+        request = job.request(number)
+        assert request is not None
+        assert job.readable(number, follows(request))
+        assert job.shown(number).tolist() == drawn[number]
+    assert times == list(range(8))
+    assert job.shown(0).tolist() == drawn[0]
+    assert len(job._latest) == 3
+
+
+def test_a_reminder_speaks_of_the_letters_that_were_shown() -> None:
+    titles = ["" if item % 4 == 0 else f"Item {item}" for item in range(SPLIT.n_items)]
+    task = Listwise(contexts=None, answer="order", candidates=RandomCandidates(n=8))
+    job = task.job(with_items(titles=titles, texts=titles), NOTHING, ABLE)
+    shown = [len(job.shown(number)) for number in range(len(job))]
+    assert min(shown) < 8
+    for number, n in enumerate(shown):
+        assert f"all {n} letters" in job.reminder(number)
+
+
+@given(st.text(st.characters() | st.sampled_from(" \t\u00a0\u202e"), max_size=30), st.integers(10, 20))
+def test_a_text_on_one_line(text: str, most: int) -> None:
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    whole = " ".join(words)
+    found = one_line(text, most)
+    assert len(found) <= most
+    assert found == whole or (found.endswith("…") and whole.startswith(found[:-1]) and len(whole) > most)
 
 
 def test_what_is_said_of_an_item() -> None:

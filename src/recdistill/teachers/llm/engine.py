@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,8 +22,9 @@ from ...errors import TeacherError
 from ...progress import track
 from .budget import BudgetSpent, Purse
 from .exchange import KEY_BYTES, Capabilities, Failure, Hopeless, Refusal, Reply, Request, Unreachable
-from .journal import Claim, Journal, Known, Outcome, Spent, State
+from .journal import NEVER, Claim, Journal, Known, Outcome, Spent, State
 from .pace import Bucket, Pace, PaceConfig, pause
+from .reading import declines
 
 __all__ = [
     "Again", "Asked", "Backend", "Engine", "Ledger", "Patience", "Questions", "Stopped", "new_runner", "replies",
@@ -53,12 +54,11 @@ class Questions(Protocol):
     label: str
     """What is done, for the progress line."""
 
-    @property
-    def reminder(self) -> str:
-        """What is said to a model whose answer could not be read."""
-
     def __len__(self) -> int:
         """How many there are."""
+
+    def reminder(self, number: int) -> str:
+        """What is said to a model whose answer to one of them could not be read."""
 
     def request(self, number: int) -> Request | None:
         """One of them; None if there is nothing to ask about."""
@@ -122,13 +122,13 @@ class Again(Config):
     unparsable: int = Field(
         1, ge=0, description="how often to ask again, with a reminder, what was not answered in the form asked for"
     )
-    refused: int = Field(0, ge=0, description="how often to ask again what was refused")
+    refused: int = Field(0, ge=0, description="how often to ask again what was refused, by a filter or in words")
     failed: bool = Field(True, description="whether a later run asks again what failed in an earlier one")
 
     def settled(self, known: Known) -> bool:
         """Whether a question stays as it is."""
         left = {State.ANSWERED: 0, State.UNPARSABLE: self.unparsable, State.REFUSED: self.refused}
-        return known.attempt >= left[known.state] if known.state in left else not self.failed
+        return known.times.get(known.state, 0) >= left[known.state] if known.state in left else not self.failed
 
 
 class Patience(Config):
@@ -168,12 +168,10 @@ class _Question(NamedTuple):
     key: bytes
     request: Request
     attempt: int
+    times: Mapping[State, int]
+    """How often each thing became of it before."""
     most: tuple[int, int]
     """Tokens in and out that one exchange cannot exceed."""
-
-    @classmethod
-    def of(cls, place: int, key: bytes, request: Request, attempt: int, context: int | None) -> _Question:
-        return cls(place, key, request, attempt, request.most_tokens(context))
 
 
 @dataclass(slots=True)
@@ -333,11 +331,14 @@ class Engine:
             self._count(known.state, new=False)
         else:
             if known.state is State.UNPARSABLE:
-                request = self._reminded(request, (await self._in_thread(self.journal.read, [key]))[key].reply)
-            self._ready.append(self._question(place, key, request, known.attempt + 1))
+                read = await self._in_thread(self.journal.read, [key])
+                request = self._reminded(place, request, read[key].reply)
+            self._ready.append(self._question(place, key, request, known.attempt + 1, known.again()))
 
-    def _question(self, place: int, key: bytes, request: Request, attempt: int) -> _Question:
-        return _Question.of(place, key, request, attempt, self.backend.capabilities.context)
+    def _question(
+        self, place: int, key: bytes, request: Request, attempt: int, times: Mapping[State, int] = NEVER
+    ) -> _Question:
+        return _Question(place, key, request, attempt, times, request.most_tokens(self.backend.capabilities.context))
 
     def _affordable(self) -> list[_Question]:
         """The next questions, as many as there are free places and as the budget allows."""
@@ -424,12 +425,13 @@ class Engine:
                 self._halt(TeacherError(what, where=self.backend.place))
         else:
             self._tally.answers, self._tally.row = self._tally.answers + 1, 0
-        known = Known(outcome.state, outcome.attempt)
+        known = Known(outcome.state, outcome.attempt, times=question.times)
         if outcome.state is not State.FAILED and not self.again.settled(known):
             request = question.request
             if outcome.state is State.UNPARSABLE and outcome.answer is not None:
-                request = self._reminded(request, Reply.unpack(outcome.answer))
-            self._ready.append(self._question(question.place, question.key, request, outcome.attempt + 1))
+                request = self._reminded(question.place, request, Reply.unpack(outcome.answer))
+            again = self._question(question.place, question.key, request, outcome.attempt + 1, known.again())
+            self._ready.append(again)
         else:
             self._tally.closed.append(question.key)
             self._count(outcome.state)
@@ -455,7 +457,8 @@ class Engine:
             else:
                 state, why = State.ANSWERED, ""
                 if not self.questions.readable(int(self._numbers[question.place]), reply):
-                    state, why, reply = State.UNPARSABLE, _unreadable(reply), replace(reply, text=reply.text[:_KEPT])
+                    state = State.REFUSED if declines(reply.text) else State.UNPARSABLE
+                    why, reply = _unreadable(reply, state), replace(reply, text=reply.text[:_KEPT])
                 return Outcome(key, attempt, state, reply.pack(), why, reply.tokens_in, reply.tokens_out, sent + 1)
 
     async def _exchange(self, question: _Question) -> Reply:
@@ -512,9 +515,11 @@ class Engine:
         await self._sleep(seconds)
         return True
 
-    def _reminded(self, request: Request, reply: Reply | None) -> Request:
-        said = "" if reply is None else reply.text
-        return request.reminded(said, self.questions.reminder) if request.route == "chat" else request
+    def _reminded(self, place: int, request: Request, reply: Reply | None) -> Request:
+        if request.route != "chat":
+            return request
+        reminder = self.questions.reminder(int(self._numbers[place]))
+        return request.reminded("" if reply is None else reply.text, reminder)
 
     def _spent_error(self, most: tuple[int, int]) -> BudgetSpent:
         left = len(self._numbers) - sum(self._counts.values())
@@ -573,10 +578,12 @@ def new_runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=factory)
 
 
-def _unreadable(reply: Reply) -> str:
+def _unreadable(reply: Reply, state: State) -> str:
     """Why an answer is of no use, with its first words."""
     words = " ".join(reply.text[: 4 * _SHOWN].split())
     shown = f"{words[:_SHOWN]} …" if len(words) > _SHOWN else words
+    if state is State.REFUSED:
+        return f"declined: {shown!r}"
     if shown:
         return f"in another form than asked for: {shown!r}"
     return "an empty answer" if reply.numbers is None else "in another form than asked for"

@@ -23,16 +23,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Self
 
 from ...errors import RecdistillError, TeacherError
 from .exchange import Reply
 from .shards import COLUMNS, Place, Shards, folder_of, write_shard
 
-__all__ = ["Claim", "Journal", "Known", "Outcome", "Spent", "State"]
+__all__ = ["NEVER", "Claim", "Journal", "Known", "Outcome", "Spent", "State"]
 
 _VERSION = 2
 _APPLICATION = 0x52444A4C
@@ -75,6 +76,10 @@ class Claim(StrEnum):
     SETTLED = "settled"
 
 
+NEVER: Mapping[State, int] = MappingProxyType({})
+"""How often each thing became of a question that was never asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """The newest record of a question.
@@ -84,12 +89,18 @@ class Known:
         attempt: How many times it was settled before, from 0.
         reply: The answer, or what could not be read; None where nothing came.
         why: Why there is no answer, or empty.
+        times: How often each thing became of it before.
     """
 
     state: State
     attempt: int
     reply: Reply | None = None
     why: str = ""
+    times: Mapping[State, int] = field(default_factory=dict, compare=False)
+
+    def again(self) -> dict[State, int]:
+        """``times`` once it is asked again."""
+        return {**self.times, self.state: self.times.get(self.state, 0) + 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +205,7 @@ class Journal:
         found = dict(self._look(sql, keys))
         for key, place in self._handed_over(keys, found).items():
             found[key] = Known(State(place.shard.state(place.row)), place.attempt)
-        return found
+        return self._with_times(found)
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
         """The same with replies and reasons."""
@@ -204,7 +215,7 @@ class Journal:
             answer, why = place.shard.answer(place.row)
             reply = None if answer is None else Reply.unpack(answer)
             found[key] = Known(State(place.shard.state(place.row)), place.attempt, reply, why or "")
-        return found
+        return self._with_times(found)
 
     def commit(
         self, claims: Sequence[tuple[bytes, int]] = (), outcomes: Sequence[Outcome] = (), seconds: float = 0.0
@@ -335,6 +346,24 @@ class Journal:
         """Where in the shards those are that the file has not; the file was looked at first, so that none slips by."""
         left = [key for key in keys if key not in found]
         return self._shards.find(left) if left and self.shards() else {}
+
+    def _with_times(self, found: dict[bytes, Known]) -> dict[bytes, Known]:
+        """The same, and what became of questions before that were asked several times, which are few."""
+        several = [key for key, known in found.items() if known.attempt]
+        if not several:
+            return found
+        records = list[tuple[bytes, int, str]]()
+        with self._one_line():
+            for some in _parts(several):
+                sql = f"SELECT key, attempt, state FROM answers WHERE key IN ({_marks(some)})"
+                records += self._db.execute(sql, some)
+        if self.shards():
+            records += self._shards.states(several)
+        times = {key: Counter[State]() for key in several}
+        for key, attempt, state in records:
+            if attempt < found[key].attempt:
+                times[key][State(state)] += 1
+        return found | {key: replace(found[key], times=dict(before)) for key, before in times.items()}
 
     def _spent(self) -> Spent:
         sql = "SELECT sent, tokens_in, tokens_out, seconds, lost FROM spent WHERE job = ?"

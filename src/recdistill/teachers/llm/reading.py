@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .exchange import Reply, Top
 from .prompts import Language
 
-__all__ = ["LETTERS", "Choice", "choice_of", "in_language", "json_of", "order_of", "plain"]
+__all__ = ["LETTERS", "Choice", "choice_of", "declines", "in_language", "json_of", "order_of", "plain"]
 
 Doubles = npt.NDArray[np.float64]
 Choice = tuple[Doubles, float]
@@ -36,6 +36,17 @@ _CLAUSE = re.compile(r"[.!?;:,\n。！？；：，]")
 _NEGATION = re.compile(r"不|没|非|未|无|\b(?:not|cannot|never|nor|neither)\b|n['’]t\b")
 _SPELLINGS = {"是": ("是的", "是", "会选", "会"), "否": ("不是", "不会选", "不会", "否", "不")}
 """How an answer of one word is said in Chinese, where a word and its negation share signs; longer ones first."""
+_DECLINED = re.compile(
+    r"(?:(?:(?:i['’]m |i am )?(?:very |so )?(?:sorry|afraid)|i apologi[sz]e|"
+    r"as an? (?:ai|(?:large )?language model|assistant))\b[^\n]*?)?"
+    r"\bi (?:cannot|could not|will not|(?:can|couldn|won)['’]t|am (?:unable|not able)|(?:must )?(?:decline|refuse))\b|"
+    r"(?:(?:很|非常)?抱歉|对不起|作为一?[个名]?[^，。\n]{0,10}(?:AI|人工智能|语言模型))[^\n]*?(?:无法|不能|不会|不便)|"
+    r"我(?:无法|不能)",
+    re.IGNORECASE,
+)
+"""How an answer begins that is none."""
+_BEGINNING = 2000
+"""Characters of an answer in which that is looked for."""
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -100,6 +111,11 @@ def order_of(text: str, n: int) -> tuple[list[int], int] | None:
     if not named or (len(named) == 1 < n and not runs and not _bare(text)):
         return None
     return [*named, *(number for number in range(n) if number not in set(named))], len(named)
+
+
+def declines(text: str) -> bool:
+    """Whether a text that says nothing else says that there will be no answer."""
+    return _DECLINED.match(plain(text[:_BEGINNING])) is not None
 
 
 def json_of(text: str, wanted: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any] | None:

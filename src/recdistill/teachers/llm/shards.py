@@ -111,6 +111,12 @@ class Shards:
         for shard in self._open.values():
             yield from shard.counted(column)
 
+    def states(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, int, str]]:
+        """Number and state of each attempt at some questions."""
+        for shard in self._open.values():
+            for key, row in shard.find(keys):
+                yield key, int(shard.attempts[row]), shard.state(row)
+
     def tokens(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, int, int]]:
         """Tokens read and written of each attempt at some questions."""
         for shard in self._open.values():

@@ -51,8 +51,7 @@ class AttributesJob(WrittenJob, ItemJob):
         self.prompt.check({"item", "fields"})
         self.fields = ", ".join(f'"{field}"' for field in task.names)
 
-    @property
-    def reminder(self) -> str:
+    def reminder(self, number: int) -> str:
         return self.prompt.reminder(fields=self.fields)
 
     def about(self, text: str) -> Request:

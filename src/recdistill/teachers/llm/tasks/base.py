@@ -89,9 +89,8 @@ class Job(ABC):
     prompt: Prompt
     label: str
 
-    @property
-    def reminder(self) -> str:
-        """What is said to a model whose answer could not be read."""
+    def reminder(self, number: int) -> str:
+        """What is said to a model whose answer to a question could not be read."""
         return self.prompt.reminder()
 
     @abstractmethod

@@ -40,8 +40,7 @@ class EmbeddingJob(ItemJob):
 
     label = "embed items"
 
-    @property
-    def reminder(self) -> str:
+    def reminder(self, number: int) -> str:
         return ""
 
     def about(self, text: str) -> Request:

@@ -94,9 +94,8 @@ class ListwiseJob(RankingJob):
         self._latest = dict[int, Items]()
         self.prompt.check({"history", "candidates"} if self.letters else {"history", "candidates", "n"})
 
-    @property
-    def reminder(self) -> str:
-        return self.prompt.reminder(n=str(self.candidates.shape[1]))
+    def reminder(self, number: int) -> str:
+        return self.prompt.reminder(n=str(len(self.shown(number))))
 
     def shown(self, number: int) -> Items:
         if number not in self._latest:
