@@ -54,7 +54,9 @@ class Server:
             writer.close()
 
 
-def through(server: Server, work: Work, way: Way = Wire, timeout: float = 20.0, tls: Any = None) -> Any:
+def through(
+    server: Server, work: Work, way: Way = Wire, timeout: float = 20.0, tls: Any = None, run_it: Any = run_async
+) -> Any:
     """What some exchanges with a server give."""
 
     async def run() -> Any:
@@ -68,7 +70,7 @@ def through(server: Server, work: Work, way: Way = Wire, timeout: float = 20.0, 
             await sender.close()
             listening.close()
 
-    return run_async(run())
+    return run_it(run())
 
 
 async def once(sender: Sender) -> Answer:
@@ -186,8 +188,11 @@ def test_many_at_once_each_get_their_own() -> None:
                "Content-Encoding: gzip"), b"abc" * 99),
         (reply(b"", status="204 No Content"), b""),
         (reply(b"", status="100 Continue") + OK, b"hi"),
+        (reply(b"", "Content-Length: 0", "Content-Encoding: gzip"), b""),
+        (reply(b"".join(b"1\r\n%c\r\n" % n for n in bytes(1000)) + b"0\r\n\r\n", "Transfer-Encoding: chunked"),
+         bytes(1000)),
     ],
-    ids=["chunked", "gzip", "nothing", "100"],
+    ids=["chunked", "gzip", "nothing", "100", "gzip of nothing", "bytes"],
 )  # fmt: skip
 def test_forms_of_a_reply(sent: bytes, body: bytes, way: Way) -> None:
     assert through(Server(sent), once, way).body == body
@@ -318,9 +323,19 @@ def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match=r"nobody answers there: .*certificate"):
         through(Server(OK), once, tls=tls)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    server = Server(OK, OK)
-    assert through(server, twice, tls=tls) == [b"hi", b"hi"]
-    assert server.connections == 1
+    for run_it in (run_async, asyncio.run):  # with uvloop and without
+        server = Server(OK, OK)
+        assert through(server, twice, tls=tls, run_it=run_it) == [b"hi", b"hi"]
+        assert server.connections == 1
+
+
+def test_without_uvloop() -> None:
+    server = Server(OK, reply(b"a", "Connection: close", "Content-Length: 1"), OK)
+    assert through(server, twice, run_it=asyncio.run) == [b"hi", b"a"]
+    with pytest.raises(Failure, match="the connection broke"):
+        through(Server(None), once, run_it=asyncio.run)
+    with pytest.raises(Failure, match="no complete reply within"):
+        through(Server(reply(b"x", "Content-Length: 2")), once, timeout=0.3, run_it=asyncio.run)
 
 
 def test_other_forms_of_a_url() -> None:

@@ -30,6 +30,8 @@ _ADDRESS_SECONDS = 300.0
 _NEXT_ADDRESS_SECONDS = 0.25
 """After which the next address of a name is tried beside the first (RFC 8305)."""
 _HEAD_BYTES = 1 << 16
+_FRAMES = 8
+"""Times as many bytes may come as a body has: one that is sent in chunks of a byte has six for each."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -144,6 +146,7 @@ class Wire:
                     lambda: _Line(self, loop), sock=reached, ssl=self._tls, server_hostname=name
                 )
         except OSError as error:
+            self._addresses = (0.0, [])  # it may have moved
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise Failure(f"no connection within {seconds:g} seconds", slow=True) from None
             raise Unreachable(f"nobody answers there: {_told(error)}") from None
@@ -209,7 +212,8 @@ class _Line(asyncio.Protocol):
             self._settle(again=False)
         self._broken(f"{type(exc).__name__}: {exc}" if exc else "it was closed before the end of the reply")
         self._wire.lines.discard(self)
-        self.gone.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._read += len(data)
@@ -217,7 +221,7 @@ class _Line(asyncio.Protocol):
             self._parser.feed_data(data)
         except self._wire.http.HttpParserError as error:
             self._broken(f"what came is no HTTP, {error}")
-        if self._read > _HEAD_BYTES + (self._wire.largest if self._in_body else 0):
+        if self._read > _HEAD_BYTES + (_FRAMES * self._wire.largest if self._in_body else 0):
             self._too_much()
 
     def on_message_begin(self) -> None:
@@ -262,7 +266,7 @@ class _Line(asyncio.Protocol):
 
     def _settle(self, again: bool) -> None:
         """Hand the response over, and the connection back if it may be used again."""
-        if self._unzip is not None and not self._unzip.eof:
+        if self._unzip is not None and self._parts and not self._unzip.eof:
             self._broken("what came is cut off")
         waiter = self._free()
         if waiter is None:
