@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 import recdistill as rd
 from recdistill.api import default_objectives
-from recdistill.errors import ConfigError
+from recdistill.errors import ConfigError, KnowledgeError
 from recdistill.knowledge import Knowledge
 from recdistill.training import Training
 
@@ -120,3 +121,51 @@ def test_a_model_is_compressed_within_a_budget(tmp_path: Path) -> None:
     )  # fmt: skip
     assert [row.name for row in found.outcome.rows] == ["uncompressed", "int8", "prune-feed-forward"]
     assert rd.Bundle.open(found.bundle(tmp_path / "small")).recommend(["i1"], 2)
+
+
+def test_a_directory_belongs_to_who_taught_there(tmp_path: Path) -> None:
+    data = tiny_split()
+    first = rd.teach(rd.models.FISM(dim=4), data, k=5, training=FEW, name="a", directory=tmp_path)
+    assert (
+        rd.teach(rd.models.FISM(dim=4), data, k=5, training=FEW, name="a", directory=tmp_path).digest()
+        == first.digest()
+    )
+    with pytest.raises(
+        KnowledgeError, match="a model with other parameters has left its knowledge here; choose another"
+    ):
+        rd.teach(rd.models.EASE(), data, k=5, name="a", directory=tmp_path)
+    with pytest.raises(KnowledgeError, match="the same model, taught otherwise, has left"):
+        rd.teach(rd.models.FISM(dim=4), data, k=5, training=FEW.replace(lr=0.1), name="a", directory=tmp_path)
+
+
+def test_two_teachers_of_one_name(tmp_path: Path) -> None:
+    data = tiny_split()
+    both = [rd.teach(rd.models.EASE(l2=l2), data, k=5, name="a", directory=tmp_path / str(l2)) for l2 in (1, 9)]
+    with pytest.raises(ConfigError, match="2 teachers that left rankings are called 'a'; teach each under a name"):
+        rd.distill(rd.models.FISM(dim=4), data, both[0] + both[1], training=FEW)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"student": "sasrec"}, "model: 'sasrec' is no model"),
+        ({"student": rd.models.FISM}, "model: the class FISM is no model"),
+        ({"objectives": "auto"}, "objectives: 'auto' is no list of objectives"),
+        ({"objectives": rd.objectives.CrossEntropy()}, "is no list of objectives"),
+        ({"objectives": ["cross-entropy"]}, "objectives: 'cross-entropy' is no objective"),
+        ({"training": {"epochs": 1}}, "training: {'epochs': 1} is no Training"),
+        ({"data": "ratings.csv"}, "data: 'ratings.csv' is no dataset"),
+    ],
+)
+def test_what_recipes_say_in_a_word(wrong: dict[str, Any], says: str) -> None:
+    knowledge = Knowledge()
+    right: dict[str, Any] = {"student": rd.models.FISM(dim=4), "data": tiny_split(), "knowledge": knowledge}
+    right["objectives"] = [rd.objectives.CrossEntropy()]
+    with pytest.raises(ConfigError) as error:
+        rd.distill(**(right | wrong))
+    assert says in str(error.value)
+
+
+def test_nobody_teaches() -> None:
+    with pytest.raises(KnowledgeError, match="no teacher left rankings or item embeddings"):
+        rd.distill(rd.models.FISM(dim=4), tiny_split(), Knowledge(), training=FEW)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config
 from .data import Dataset, LeaveLastOut, Split, SplitConfig
-from .errors import ConfigError
+from .errors import ConfigError, KnowledgeError
+from .files import read_json, write_json
 from .models.base import ModelConfig, RankingModel, VectorModel, load_model
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
 
 _HOME = Path(".recdistill")
 """Where knowledge goes that nobody named a place for; found again by teacher and data."""
+_SHAPED = "shaped.json"
+"""File beside a model that was fitted to teach: a hash of what it depends on."""
 
 
 def split(data: Dataset | Split, method: SplitConfig | None = None) -> Split:
@@ -47,6 +50,8 @@ def split(data: Dataset | Split, method: SplitConfig | None = None) -> Split:
     """
     if isinstance(data, Split):
         return data
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"{data!r:.80} is no dataset", key=("data",), hint="read it: recdistill.read(…)")
     return (method or LeaveLastOut()).split(data)
 
 
@@ -118,7 +123,7 @@ def teach(
     from .knowledge import Knowledge
     from .teachers.base import TeacherConfig
 
-    whole, exclude_seen = split(data), training is None or training.exclude_history
+    whole, exclude_seen = split(data), getattr(training, "exclude_history", True)
     if isinstance(teacher, TeacherConfig):
         name = name or teacher.name
         data_hash = whole.fingerprint if teacher.reads_log() else whole.dataset.items.fingerprint
@@ -134,12 +139,14 @@ def teach(
         name = name or teacher.name
         shaped = _hash(teacher, training, knowledge, *(objectives or ())) + (f"-{snapshots}" if snapshots else "")
         place = Path(directory or _HOME / f"{name}-{shaped}-{whole.fingerprint}")
+        _see_that_it_is_ours(place, teacher, shaped)
         if snapshots or not (place / "model").exists():
             from .teachers.recommender import label_snapshots
 
             fitted = _fit(teacher, whole, objectives, knowledge=knowledge, training=training, directory=place / "fit",
                           snapshots=snapshots)  # fmt: skip
             fitted.model.save(place / "model")
+            write_json(place / _SHAPED, {"shaped": shaped})
             label_snapshots(fitted.snapshots, whole, place, name, k, exclude_seen=exclude_seen)
         return _label(load_model(place / "model"), whole, place, name, k, exclude_seen)
     if isinstance(teacher, RankingModel):
@@ -173,6 +180,9 @@ def distill(
         directory: For the log and for resuming.
     """
     terms = default_objectives(knowledge) if objectives is None else objectives
+    if objectives is None and not live and not any(term.is_taught for term in terms):
+        what = "no teacher left rankings or item embeddings, by which a student learns if no objectives are named"
+        raise KnowledgeError(what, hint="teach first, or name objectives that read what there is")
     return fit(student, data, knowledge=knowledge, objectives=terms, training=training, live=live, models=models,
                directory=directory)  # fmt: skip
 
@@ -379,6 +389,18 @@ def _teach_in_rounds(
         raise ConfigError(f"{name} chooses no contexts", key=("student",), hint="leave it out, or give the LLM select=")
     label_in_rounds(teacher, data, place, name, knowledge, Pupil(student, data, knowledge, objectives, training))
     return Knowledge.open(place)
+
+
+def _see_that_it_is_ours(place: Path, teacher: ModelConfig, shaped: str) -> None:
+    """Refuse a directory in which another model, or one that was taught otherwise, has left its knowledge."""
+    if not (place / "model").exists():
+        return
+    found = load_model(place / "model").config
+    same = read_json(place / _SHAPED)["shaped"] == shaped if (place / _SHAPED).exists() else found == teacher
+    if not same:
+        what = "a model with other parameters" if found != teacher else "the same model, taught otherwise,"
+        hint = "choose another directory, or remove this one"
+        raise KnowledgeError(f"{what} has left its knowledge here", where=place, hint=hint)
 
 
 def _label(model: RankingModel, data: Split, place: Path, name: str, k: int, exclude_seen: bool) -> Knowledge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -86,7 +87,9 @@ class Components(Mapping[str, Component]):
         for component in self._built_in.values():
             if component.attribute == attribute:
                 return component.load()
-        raise AttributeError(f"recdistill.{self.kind} has no attribute {attribute!r}")
+        close = difflib.get_close_matches(attribute, self.classes(), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"recdistill.{self.kind} has no attribute {attribute!r}{hint}")
 
     def classes(self) -> list[str]:
         """Names of the built-in classes, for ``__all__``."""

@@ -310,8 +310,11 @@ def the_only(stores: tuple[Store, ...], fingerprint: str | None = None) -> Store
     """
     store = stores[0]
     if len(stores) > 1:
-        names = ", ".join(other.manifest.teacher for other in stores)
-        what = f"several teachers left {store.kind} ({names})"
+        names = [other.manifest.teacher for other in stores]
+        if len(set(names)) == 1:
+            what = f"{len(names)} teachers that left {store.kind} are called {names[0]!r}"
+            raise ConfigError(what, key=("teacher",), hint="teach each under a name of its own, and join these")
+        what = f"several teachers left {store.kind} ({', '.join(names)})"
         raise ConfigError(what, key=("teacher",), hint="name one with teacher: NAME")
     if fingerprint is not None and store.manifest.dataset_fingerprint != fingerprint:
         what = f"the {store.kind} by {store.manifest.teacher!r} are about other data"

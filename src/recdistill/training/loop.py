@@ -40,6 +40,7 @@ from .log import EpochLog
 from .sampled import Negatives
 from .setup import (
     build_loader,
+    check_arguments,
     draw_probabilities,
     pick_device,
     run_hash,
@@ -123,11 +124,13 @@ def fit(
         snapshots: So many models from the way to the best epoch are kept in the directory.
 
     Raises:
-        ConfigError: There is no objective to train by, or no such device, or live teachers do not fit.
+        ConfigError: An argument is of another type, there is no objective to train by, or no such device, or live
+            teachers do not fit.
         KnowledgeError: Something an objective needs was not taught, or was taught about other data.
         TrainingError: A loss is not finite, or the directory holds another training.
     """
     training, knowledge = training or Training(), knowledge or Knowledge(())
+    check_arguments(config, objectives, training)
     if not isinstance(config, NeuralConfig):
         if live or tasks:
             hint = "remove live teachers and tasks"

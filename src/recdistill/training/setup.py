@@ -15,6 +15,7 @@ from ..data.dataset import Split
 from ..errors import ConfigError, KnowledgeError, RecdistillError
 from ..evaluation.metrics import metric_values
 from ..knowledge import Knowledge, RankingsStore
+from ..models.base import ModelConfig
 from ..models.neural import NeuralConfig, NeuralModel
 from ..objectives.base import FeatureObjective, Objective, ObjectiveConfig, ScoreObjective
 from .batches import Loader
@@ -25,6 +26,7 @@ __all__ = [
     "build_model",
     "build_objectives",
     "build_optimiser",
+    "check_arguments",
     "draw_probabilities",
     "named_terms",
     "pick_device",
@@ -36,6 +38,30 @@ __all__ = [
 
 _NOT_SHAPING = {"epochs", "max_minutes", "checkpoint_seconds", "tensorboard"}
 """Parameters that may change between the parts of one training."""
+
+
+def check_arguments(config: object, objectives: object, training: object) -> None:
+    """Refuse what a recipe can say in a word and Python says with a class.
+
+    Raises:
+        ConfigError: An argument is of another type.
+    """
+    if not isinstance(config, ModelConfig):
+        hint = "use a class of recdistill.models with its parameters, as in SASRec(dim=32)"
+        raise ConfigError(f"{_shown(config)} is no model", key=("model",), hint=hint)
+    several = isinstance(objectives, Sequence) and not isinstance(objectives, str)
+    for objective in objectives if isinstance(objectives, Sequence) and several else [objectives]:
+        if not several or not isinstance(objective, ObjectiveConfig):
+            hint = "give a list of recdistill.objectives, as in [CrossEntropy(), SoftLabels()]"
+            what = f"{_shown(objective)} is no {'objective' if several else 'list of objectives'}"
+            raise ConfigError(what, key=("objectives",), hint=hint)
+    if not isinstance(training, Training):
+        hint = "as in recdistill.Training(epochs=20)"
+        raise ConfigError(f"{_shown(training)} is no Training", key=("training",), hint=hint)
+
+
+def _shown(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.80}"
 
 
 def pick_device(wanted: str) -> torch.device:
