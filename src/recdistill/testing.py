@@ -1,11 +1,14 @@
-"""Contract tests for models of your own, and a small made-up dataset to run them on.
+"""Contract tests for models and objectives of your own, and a small made-up dataset to run them on.
 
-A model passes the contract by inheriting it (pytest collects the tests)::
+A model passes the contract by inheriting it (pytest collects the tests), and so does an objective::
 
-    from recdistill.testing import ModelContract
+    from recdistill.testing import ModelContract, ObjectiveContract
 
     class TestMyModel(ModelContract):
         config = MyModel(dim=8)
+
+    class TestMyTerm(ObjectiveContract):
+        config = MyTerm()
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from .data.sequences import Sequences
 if TYPE_CHECKING:
     from .knowledge import Knowledge
     from .models.base import ModelConfig, RankingModel
+    from .objectives.base import ObjectiveConfig
+    from .training import Fitted
 
-__all__ = ["ModelContract", "NeuralContract", "contexts_of", "tiny_split"]
+__all__ = ["ModelContract", "NeuralContract", "ObjectiveContract", "contexts_of", "tiny_split"]
 
 
 def tiny_split(n_users: int = 60, n_items: int = 40, seed: int = 0, cold: int = 2) -> Split:
@@ -233,3 +238,91 @@ class NeuralContract(ModelContract):
         width = min(4, getattr(self.config, "max_length", 4)) if self.config.sequential else 4  # type: ignore[attr-defined]
         inputs = torch.arange(5 * width).view(5, width) % (self.split.n_items - 2)
         return model.eval(), inputs, torch.arange(5)
+
+
+class ObjectiveContract:
+    """What every distillation objective promises; inherit it and set ``config``, and ``student`` if need be.
+
+    The teacher left rankings at all positions, item embeddings, weights and vectors of users.
+    """
+
+    config: ClassVar[ObjectiveConfig]
+    student: ClassVar[ModelConfig | None] = None
+    split: ClassVar[Split] = tiny_split()
+
+    def knowledge(self, path: Path, answers: bool = True) -> Knowledge:
+        """What the teacher leaves below a directory; without ``answers`` its rankings are empty everywhere."""
+        from .knowledge import EmbeddingsWriter, Knowledge, Rankings, RankingsWriter, rankings_of
+        from .models import SASRec
+        from .teachers.own_vectors import leave_vectors
+
+        split, k = self.split, 8
+        model = SASRec(dim=16, blocks=2, heads=2, max_length=10).build(split, seed=1)
+        leave_vectors(model, split, path, "teacher")
+        rows, rng = split.train.n_positions, np.random.default_rng(0)
+        common: dict[str, Any] = {"teacher": "teacher", "teacher_fingerprint": "made up", "meaning": "made up"}
+        writer = RankingsWriter(
+            path / "rankings", split_fingerprint=split.fingerprint, rows=rows, k=k, n_items=split.n_items,
+            contexts="all", **common,
+        )  # fmt: skip
+        scores = rng.standard_normal((rows, split.n_items), dtype=np.float32)
+        writer.add(np.arange(rows), rankings_of(scores, k) if answers else Rankings.none(rows, k))
+        writer.seal()
+        embeddings = EmbeddingsWriter(
+            path / "embeddings",
+            dataset_fingerprint=split.dataset.items.fingerprint,
+            rows=split.n_items,
+            dim=16,
+            **common,
+        )
+        embeddings.add(np.arange(split.n_items), rng.standard_normal((split.n_items, 16), dtype=np.float32))
+        embeddings.seal()
+        return Knowledge.open(path)
+
+    def fitted(self, *, answers: bool = True, **settings: Any) -> Fitted:
+        """A student trained with cross-entropy and the term for two epochs."""
+        from .models import SASRec
+        from .objectives import CrossEntropy
+        from .training import Training, fit
+
+        student = self.student or SASRec(dim=8, blocks=1, heads=2, max_length=10)
+        training = Training(epochs=2, batch=64, device="cpu", **settings)
+        with tempfile.TemporaryDirectory() as folder:
+            knowledge = self.knowledge(Path(folder), answers)
+            return fit(student, self.split, [CrossEntropy(), self.config], knowledge=knowledge, training=training)
+
+    def test_it_says_what_it_reads(self) -> None:
+        assert self.config.is_taught
+        assert set(self.config.reads) & {"rankings", "weights", "item embeddings", "user embeddings"}
+
+    def test_equal_seeds_give_equal_students(self) -> None:
+        one, other = self.fitted(), self.fitted()
+        assert _losses(one) == _losses(other)
+        for name, tensor in one.model.tensors().items():
+            np.testing.assert_array_equal(tensor, other.model.tensors()[name])
+
+    def test_it_is_finite_and_makes_a_difference(self) -> None:
+        from .models import SASRec
+        from .objectives import CrossEntropy
+        from .training import Training, fit
+
+        found = self.fitted()
+        assert np.isfinite([value for losses in _losses(found) for value in losses.values()]).all()
+        student = self.student or SASRec(dim=8, blocks=1, heads=2, max_length=10)
+        training = Training(epochs=2, batch=64, device="cpu")
+        alone = fit(student, self.split, [CrossEntropy()], training=training).model.tensors()
+        assert any(not np.array_equal(tensor, alone[name]) for name, tensor in found.model.tensors().items())
+
+    def test_it_is_finite_with_sampled_negatives(self) -> None:
+        found = _losses(self.fitted(negatives=8))
+        assert np.isfinite([value for losses in found for value in losses.values()]).all()
+
+    def test_nothing_is_learned_where_nobody_answered(self) -> None:
+        if self.config.reads == ("rankings",):
+            for losses in _losses(self.fitted(answers=False)):
+                assert not any(value for name, value in losses.items() if name != "cross-entropy")
+
+
+def _losses(fitted: Fitted) -> list[dict[str, float]]:
+    """Of each epoch."""
+    return [record["loss"] for record in fitted.history]

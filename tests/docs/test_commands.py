@@ -157,9 +157,22 @@ def of_the_contributors_guide(name: str, monkeypatch: pytest.MonkeyPatch) -> Any
     (block,) = (block for block in blocks("CONTRIBUTING.md", "python") if f"class {name}(" in block)
     module = ModuleType(f"recdistill.objectives.{name.lower()}")
     module.__package__ = "recdistill.objectives"
+    assert block.startswith('"""')  # as every file here
+    assert max(map(len, block.splitlines())) <= 120
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(block, "CONTRIBUTING.md", "exec"), module.__dict__)
     return getattr(module, name)
+
+
+@pytest.mark.parametrize("name", ["ConfidentTop", "WeightedPairs", "Lengths"])
+def test_the_objectives_of_the_contributors_guide_keep_the_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recdistill.testing import ObjectiveContract
+
+    class Contract(ObjectiveContract):
+        config = of_the_contributors_guide(name, monkeypatch)()
+
+    for test in (name for name in dir(Contract) if name.startswith("test_")):
+        getattr(Contract(), test)()
 
 
 @pytest.mark.parametrize("name", ["ConfidentTop", "WeightedPairs"])

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from recdistill.errors import KnowledgeError
 from recdistill.objectives import CKA, FTD, HTD, RKD, Similarity
 from recdistill.objectives.cka import alignment
 from recdistill.objectives.experts import Experts
@@ -159,3 +160,11 @@ def test_vectors_without_any_difference_have_no_alignment_and_no_slope() -> None
     assert found == 0
     assert same.grad is not None
     assert not same.grad.isnan().any()
+
+
+def test_users_and_items_of_different_widths_lie_in_no_one_space() -> None:
+    sides = {name: Pairs(torch.randn(3, 4), torch.randn(3, width)) for name, width in (("user", 6), ("item", 5))}
+    with pytest.raises(
+        KnowledgeError, match="left 6 numbers for each user and 5 numbers for each item, which lie in no"
+    ):
+        together(sides)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .vectors import Pairs, VectorsConfig, VectorsObjective
+from .vectors import Pairs, VectorsConfig, VectorsObjective, in_one_space
 
 __all__ = ["FTD", "FTDLoss", "cosines", "together"]
 
@@ -40,6 +40,7 @@ class FTDLoss(VectorsObjective):
 
 def together(sides: Mapping[str, Pairs]) -> Pairs:
     """Users and items one below the other: they lie in one space, at the student as at the teacher."""
+    in_one_space(sides)
     return Pairs(torch.cat([p.student for p in sides.values()]), torch.cat([p.teacher for p in sides.values()]))
 
 

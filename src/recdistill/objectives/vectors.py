@@ -19,7 +19,7 @@ from ..knowledge import EmbeddingsStore, Knowledge, WeightsStore
 from ..models.neural import NeuralModel
 from .base import FeatureObjective, Features, ObjectiveConfig, the_only
 
-__all__ = ["Pairs", "VectorsConfig", "VectorsObjective", "item_vectors", "tensor_of", "user_vectors"]
+__all__ = ["Pairs", "VectorsConfig", "VectorsObjective", "in_one_space", "item_vectors", "tensor_of", "user_vectors"]
 
 Floats = npt.NDArray[np.float32]
 Of = Literal["items", "users", "both"]
@@ -128,6 +128,19 @@ class VectorsObjective(FeatureObjective):
         known = labels[torch.randint(len(labels), (n - n // 2,), device=device)] if len(labels) else labels
         drawn: Tensor = torch.unique(torch.cat([known, torch.randint(total, (n // 2,), device=device)]))
         return drawn
+
+
+def in_one_space(sides: Mapping[str, Pairs]) -> None:
+    """See that the teacher's users and items can be compared with each other.
+
+    Raises:
+        KnowledgeError: They are of different widths: an encoder's items, say, and a recommender's users.
+    """
+    widths = {name: pairs.teacher.shape[1] for name, pairs in sides.items()}
+    if len(set(widths.values())) > 1:
+        told = " and ".join(f"{width} numbers for each {name}" for name, width in widths.items())
+        hint = "compare one of the two: of: items, or of: users"
+        raise KnowledgeError(f"the teacher left {told}, which lie in no one space", hint=hint)
 
 
 def user_vectors(knowledge: Knowledge, split: Split, teacher: str | None) -> EmbeddingsStore:
