@@ -15,9 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
-from generators import benchmarks, choosing, commands, components, demo, methods, recipe  # noqa: E402
+from generators import added, benchmarks, choosing, commands, components, demo, methods, recipe  # noqa: E402
 
 GUIDE = ROOT / "docs/choosing.md"
+LANGUAGE_MODELS = ROOT / "docs/language-models.md"
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 
 
@@ -28,6 +29,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/reference/components.md": components.page(),
         ROOT / "docs/reference/cli.md": commands.page(),
         GUIDE: choosing.page(GUIDE.read_text(encoding="utf-8"), ROOT / "benchmarks/results/quality"),
+        LANGUAGE_MODELS: added.page(LANGUAGE_MODELS.read_text(encoding="utf-8"), ROOT / "benchmarks/results"),
         ROOT / "docs/methods.md": methods.page(ROOT / "benchmarks/results/quality"),
         ROOT / "docs/benchmarks.md": benchmarks.page(ROOT / "benchmarks/results"),
     }

@@ -129,6 +129,7 @@ _CITEULIKE = Plan(
 _RCEKD = replace(
     _CITEULIKE,
     bench="citeulike-rcekd",
+    teachers=_CITEULIKE_TEACHERS | {"lightgcn": replace(_CITEULIKE_TEACHERS["lightgcn"], copies=3)},
     distilled=Arm((HardLabels(k=100, decay=4),), _SHORT.replace(batch=64, lr=2e-2, weight_decay=0.01)),
 )
 _ORDERED = replace(
@@ -161,7 +162,9 @@ _ALKDREC = Plan(
     teachers={},
     student=FISM(dim=10, max_length=50, dropout=0.0),
     alone=Arm((CrossEntropy(),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.1), {"dropout": 0.1}),
-    distilled=Arm((HardLabels(k=100, decay=10),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.01)),
+    distilled=Arm(
+        (HardLabels(k=100, decay=10, debias=0.3),), _SHORT.replace(batch=1024, lr=3e-2, weight_decay=0.01, epochs=12)
+    ),
 )
 
 PLANS: dict[str, Plan] = {
