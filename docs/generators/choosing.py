@@ -55,7 +55,9 @@ def _figures(line: Line) -> list[str]:
     metric = line["metric"]
     tail = next(key for key in line["alone"] if key.startswith("tail_"))
     own = {who: line[who][metric] for who in ("item-knn", "alone", "distilled", "teacher")}
-    cost = f"{line['teaching_seconds']:,.0f}; {line['alone']['seconds']:.0f} → {line['distilled']['seconds']:.0f}"
+    seconds = [line[arm].get("seconds") for arm in ("alone", "distilled")]
+    alone, distilled = ("?" if one is None else f"{one:.0f}" for one in seconds)
+    cost = f"{line['teaching_seconds']:,.0f}; {alone} → {distilled}"
     return [
         f"{own['item-knn']:.4f}", f"{own['alone']:.4f}", f"{own['distilled']:.4f}",
         f"{own['distilled'] / own['alone'] - 1:+.0%}", f"{own['teacher']:.4f}",
