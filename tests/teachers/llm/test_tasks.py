@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ from recdistill.teachers.llm.tasks import (
     Profile,
     Relevance,
 )
-from recdistill.teachers.llm.tasks.base import one_line
+from recdistill.teachers.llm.tasks.base import Latest, one_line
 from recdistill.testing import tiny_split
 
 from .jobs import ABLE, BARE, follows, offered, said, settle
@@ -368,28 +368,29 @@ def test_histories_of_which_nothing_is_known_are_not_asked_about(tmp_path: Path)
 
 
 @pytest.mark.parametrize("answer", ["letters", "order"])
-def test_the_order_of_a_list_is_drawn_once_for_its_question_and_its_answer(
-    answer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recdistill.teachers.llm.tasks.listwise._REMEMBERED", 3)
-    task = Listwise(contexts=8, candidates=RandomCandidates(n=5)).replace(answer=answer)
+def test_the_order_of_a_list_is_the_same_for_its_question_and_its_answer_wherever_it_is_read(answer: str) -> None:
+    task = Listwise(contexts=8, orders=2, candidates=RandomCandidates(n=5)).replace(answer=answer)
     job = task.job(SPLIT, NOTHING, ABLE)
-    drawn = [job._drawn(number).tolist() for number in range(8)]
-    times, draw = list[int](), job._drawn
-
-    def counted(number: int) -> Any:
-        times.append(number)
-        return draw(number)
-
-    monkeypatch.setattr(job, "_drawn", counted)
-    for number in range(8):
+    shown = [job.shown(number).tolist() for number in range(len(job))]
+    elsewhere = pickle.loads(pickle.dumps(job))  # noqa: S301 - as the workers of a cluster get it
+    assert [elsewhere.shown(number).tolist() for number in reversed(range(len(job)))] == shown[::-1]
+    for number in range(len(job)):
         request = job.request(number)
         assert request is not None
+        assert list(offered(said(request)).values()) == shown[number]
         assert job.readable(number, follows(request))
-        assert job.shown(number).tolist() == drawn[number]
-    assert times == list(range(8))
-    assert job.shown(0).tolist() == drawn[0]
-    assert len(job._latest) == 3
+
+
+def test_the_latest_results_are_kept_and_no_more() -> None:
+    made = list[int]()
+
+    def square(number: int) -> int:
+        made.append(number)
+        return number * number
+
+    latest = Latest(square, 3)
+    assert [latest(number) for number in (1, 2, 1, 3, 2, 4, 2, 1)] == [1, 4, 1, 9, 4, 16, 4, 1]
+    assert made == [1, 2, 3, 4, 1]
 
 
 def test_a_reminder_speaks_of_the_letters_that_were_shown() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from ....knowledge import Knowledge
 from ..exchange import Capabilities, Reply, Request
 from ..prompts import Language, Prompt, load_prompt
 
-__all__ = ["Answers", "ItemTexts", "Job", "Place", "TaskConfig", "grouped"]
+__all__ = ["Answers", "ItemTexts", "Job", "Latest", "Place", "TaskConfig", "grouped"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,27 @@ class Job(ABC):
         if json:
             body["response_format"] = {"type": "json_object"}
         return Request("chat", body, self.prompt.digest)
+
+
+class Latest(Generic[T]):
+    """The latest results of a function of a number.
+
+    Questions about one history follow each other, and what a question showed is wanted again for its answer.
+
+    Args:
+        make: The function; a method of what keeps this, so that both go to another process together.
+        most: Results that are kept.
+    """
+
+    def __init__(self, make: Callable[[int], T], most: int = 1024) -> None:
+        self._make, self._most, self._made = make, most, dict[int, T]()
+
+    def __call__(self, number: int) -> T:
+        if number not in self._made:
+            if len(self._made) >= self._most:
+                del self._made[next(iter(self._made))]
+            self._made[number] = self._make(number)
+        return self._made[number]
 
 
 class ItemTexts:

@@ -17,7 +17,7 @@ from ..asked import Asked, asked_at, draw
 from ..candidates import CANDIDATES
 from ..candidates.base import Candidates, CandidatesConfig, Ints, Items
 from ..leaks import check_candidates, check_labels
-from .base import ItemTexts, Job, TaskConfig
+from .base import ItemTexts, Job, Latest, TaskConfig
 
 __all__ = ["CandidatesTask", "ContextJob", "ContextTask"]
 
@@ -118,9 +118,13 @@ class ContextJob(Job):
     def __init__(self, task: ContextTask, split: Split, asked: Asked) -> None:
         self.split, self.asked = split, asked
         self.texts = ItemTexts(split.dataset.items, task)
+        self._histories = Latest(self._written, 16)
 
     def history(self, context: int) -> str:
         """The history on numbered lines, the newest last; empty if nothing is known of its items."""
+        return self._histories(context)
+
+    def _written(self, context: int) -> str:
         return "\n".join(f"{number}. {text}" for number, text in enumerate(self.titles(context), 1))
 
     def titles(self, context: int) -> list[str]:

@@ -14,13 +14,12 @@ from ..asked import Asked
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import LETTERS, choice_of, order_of
+from .base import Latest
 from .places import without_places
 from .rankings import Doubles, RankingJob, RankingTask
 
 __all__ = ["Listwise", "ListwiseJob"]
 
-_REMEMBERED = 1024
-"""Orders that are drawn for a question and wanted again for its answer: more than are with a server at once."""
 _LEAST_MASS = 1e-3
 """Probability of all letters together below which a model is taken to have answered something else."""
 
@@ -91,20 +90,16 @@ class ListwiseJob(RankingJob):
         self.answered_by = "letters" if self.letters else "order"
         self.top = capabilities.top_logprobs if self.letters else 0
         self.prompt = task.load_prompt("listwise-letter" if self.letters else "listwise-order")
-        self._latest = dict[int, Items]()
+        self._orders = Latest(self._order)
         self.prompt.check({"history", "candidates"} if self.letters else {"history", "candidates", "n"})
 
     def reminder(self, number: int) -> str:
         return self.prompt.reminder(n=str(len(self.shown(number))))
 
     def shown(self, number: int) -> Items:
-        if number not in self._latest:
-            if len(self._latest) >= _REMEMBERED:
-                del self._latest[next(iter(self._latest))]
-            self._latest[number] = self._drawn(number)
-        return self._latest[number]
+        return self._orders(number)
 
-    def _drawn(self, number: int) -> Items:
+    def _order(self, number: int) -> Items:
         context, order = divmod(number, self.task.orders)
         known = self.known(self.candidates[context])
         seed = [self.task.seed, order, int(self.asked.positions[context]) + 1, *known[:4].tolist()]

@@ -16,7 +16,7 @@ from ..asked import Asked
 from ..candidates.base import Items
 from ..exchange import Capabilities, Reply, Request
 from ..reading import LETTERS, choice_of
-from .base import Answers, Place, batched, grouped
+from .base import Answers, Latest, Place, batched, grouped
 from .contexts import CandidatesTask, ContextJob
 
 __all__ = ["Pairwise", "PairwiseJob"]
@@ -60,6 +60,7 @@ class PairwiseJob(ContextJob):
     ) -> None:
         super().__init__(task, split, asked)
         self.task, self.candidates, self.top = task, candidates, capabilities.top_logprobs
+        self._pairs = Latest(self._drawn)
         self.prompt = task.load_prompt()
         self.prompt.check({"history", "first", "second"})
 
@@ -68,6 +69,9 @@ class PairwiseJob(ContextJob):
 
     def pairs_of(self, context: int) -> npt.NDArray[np.int32]:
         """The pairs of a context, different ones: int32 ``[pairs at most, 2]``."""
+        return self._pairs(context)
+
+    def _drawn(self, context: int) -> npt.NDArray[np.int32]:
         known = self.known(self.candidates[context])
         first, second = np.triu_indices(len(known), 1)
         seed = [self.task.seed, int(self.asked.positions[context]) + 1, *known[:4].tolist()]
