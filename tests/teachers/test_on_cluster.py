@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,14 @@ def test_a_machine_dies(machines: Any, cluster: Cluster, tmp_path: Path) -> None
     """Last of all: what it had under way is asked again, nothing else, and the store is the same."""
     with answers(chain) as server:
         teacher(server).teach(SPLIT, tmp_path / "here" / "k")
-    with answers(slowly) as server, on_cluster(cluster):
+    dead = Event()
+
+    def slower(asked: Asked) -> Answer:
+        """The machine must die before the job ends, however long that takes here."""
+        waiting = len(server.answered) >= QUESTIONS // 4 and not dead.is_set()
+        return Answer(chain(asked).body, delay=3.0 if waiting else 0.15)
+
+    with answers(slower) as server, on_cluster(cluster):
         known: set[str] = set()
 
         def kill() -> None:
@@ -159,6 +166,7 @@ def test_a_machine_dies(machines: Any, cluster: Cluster, tmp_path: Path) -> None
                 process.kill()
             known.update(recorded(tmp_path / "there"))
             machines.remove_node(victim, allow_graceful=False)
+            dead.set()
 
         killer = Thread(target=kill)
         killer.start()
