@@ -24,6 +24,8 @@ def test_lookup_by_name_and_by_class() -> None:
     assert table.classes() == ["Config"]
     with pytest.raises(AttributeError, match=r"recdistill\.things has no attribute 'Nothing'"):
         table.attribute("Nothing")
+    with pytest.raises(AttributeError, match=r"has no attribute 'Confg'; did you mean 'Config'\?"):
+        table.attribute("Confg")
 
 
 def test_unknown_name_gives_the_nearest() -> None:

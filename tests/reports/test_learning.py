@@ -68,3 +68,18 @@ def test_a_teacher_that_fell_silent_is_said() -> None:
     assert "<td>0.40</td>" in page
     assert "1,200" in page
     assert "Silent from" not in render_report(example_run())
+
+
+def test_terms_are_told_apart_by_their_teachers() -> None:
+    terms = {"soft-labels": ("big",), "soft-labels#2": ("self",), "several": ("big", "near")}
+    curves = [curve("distilled", f"{what}: {term}", 3, 2) for term in terms for what in ("loss", "weight")]
+    curves += [curve("distilled", "weight: task", 1, 0)]
+    heard = [Listened(term=term, teacher=name, parts=()) for term, names in terms.items() for name in names]
+    charts = learning(
+        run(*curves, curve("distilled", "loss: task", 3, 2)).model_copy(update={"listened": tuple(heard)})
+    )
+    titles = [chart.title for chart in charts]
+    assert titles[:4] == [
+        "Loss: soft-labels, big", "Loss: soft-labels#2, self", "Loss: several, big and near", "Loss: task",
+    ]  # fmt: skip
+    assert "soft-labels#2, self" in str(charts[-1])

@@ -123,6 +123,11 @@ def test_advice_on_a_bundle_that_loses(note: str, advice: str) -> None:
 def test_a_student_below_popularity_is_hardly_trained() -> None:
     warnings = judge(_data(0.09, row("popularity (tuned)", "baseline", 0.085), low=0.005)).warnings
     assert "hardly trained" in warnings[0]
+    data = _data(0.09, row("popularity (tuned)", "baseline", 0.085), low=0.005)
+    assert judge(data).tone == "mixed"
+    assert _text(data) == (
+        "Distillation helps (+12.5 % NDCG@10), but over a student that is hardly trained: alone it is below popularity."
+    )
     assert not any("hardly" in w for w in judge(_data(0.09, row("popularity", "baseline", 0.05), low=0.005)).warnings)
 
 

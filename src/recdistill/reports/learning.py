@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from . import words
 from .figures import Chart, Line, capital, lines
 from .results import Curve, ReportData
 
@@ -20,12 +21,21 @@ def learning(data: ReportData) -> list[Chart]:
         terms.setdefault(curve.term, []).append(curve)
     losses = {term: curves for term, curves in terms.items() if term.startswith(_LOSS)}
     weights = {term.removeprefix(_WEIGHT): curves for term, curves in terms.items() if term.startswith(_WEIGHT)}
+    whose = _whose(data)
     scores = {term: curves for term, curves in terms.items() if not term.startswith((_LOSS, _WEIGHT))}
     return [
         *(_score(term, curves) for term, curves in scores.items()),
-        *(_loss(term.removeprefix(_LOSS), curves, weights) for term, curves in losses.items()),
-        *_weights(weights),
+        *(_loss(term.removeprefix(_LOSS), curves, weights, whose) for term, curves in losses.items()),
+        *_weights(weights, whose),
     ]
+
+
+def _whose(data: ReportData) -> dict[str, str]:
+    """Terms by the name under which readers know them: with their teachers, as far as these are known."""
+    teachers: dict[str, list[str]] = {}
+    for heard in data.listened:
+        teachers.setdefault(heard.term, []).append(heard.teacher)
+    return {term: f"{term}, {words.together(names)}" for term, names in teachers.items()}
 
 
 def _score(metric: str, curves: Sequence[Curve]) -> Chart:
@@ -33,9 +43,9 @@ def _score(metric: str, curves: Sequence[Curve]) -> Chart:
     return lines(capital(metric), caption, _by_run(curves), best=True)
 
 
-def _loss(term: str, curves: Sequence[Curve], weights: dict[str, list[Curve]]) -> Chart:
+def _loss(term: str, curves: Sequence[Curve], weights: dict[str, list[Curve]], whose: dict[str, str]) -> Chart:
     said = _weighed(weights.get(term, ()), [curve.run for curve in curves])
-    return lines(capital(f"loss: {term}"), f"{_UNIT}{said}.", _by_run(curves), lowest=True)
+    return lines(capital(f"loss: {whose.get(term, term)}"), f"{_UNIT}{said}.", _by_run(curves), lowest=True)
 
 
 def _weighed(weights: Iterable[Curve], runs: Sequence[str]) -> str:
@@ -55,14 +65,16 @@ def _of(those: Sequence[str], runs: Sequence[str]) -> str:
     return "" if len(those) == len(runs) else f" ({', '.join(those)})"
 
 
-def _weights(weights: dict[str, list[Curve]]) -> Iterable[Chart]:
+def _weights(weights: dict[str, list[Curve]], whose: dict[str, str]) -> Iterable[Chart]:
     by_run: dict[str, dict[str, Curve]] = {}
     for term, curves in weights.items():
         for curve in curves:
             by_run.setdefault(curve.run, {})[term] = curve
     for run, terms in by_run.items():
         if any(len(set(curve.values)) > 1 for curve in terms.values()):
-            drawn = [_line(term, curve, main=curve.run == "distilled") for term, curve in terms.items()]
+            drawn = [
+                _line(whose.get(term, term), curve, main=curve.run == "distilled") for term, curve in terms.items()
+            ]
             caption = "What each term counts in the sum that is minimised, by epoch."
             yield lines(f"Weights, {run}", caption, drawn, zero=True, of="Term")
 

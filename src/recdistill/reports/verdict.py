@@ -80,6 +80,9 @@ def _sentence(data: ReportData, distilled: Row, alone: Row, gain: Comparison) ->
             f"Distillation helps ({share} {data.metric} over the student alone), but {baseline.name} is still better.",
             "mixed",
         )
+    if _below_popularity(data, alone) is not None:
+        said = f"Distillation helps ({share} {data.metric}), but over a student that is hardly trained"
+        return f"{said}: alone it is below popularity.", "mixed"
     tail = _keeps(data, distilled, alone)
     return f"Distillation pays: the student ranks {share.lstrip('+')} better than alone{tail}.", "good"
 
@@ -184,8 +187,7 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     if _difference(data, distilled, alone).sign <= 0:
         found += _seldom_heard(data)
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
-    popular = next((row for row in baselines if row.name.startswith("popularity")), None)
-    if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric]:
+    if _below_popularity(data, alone) is not None:
         hint = "try more epochs, a smaller batch or another learning rate before believing anything here"
         found.insert(0, f"The student alone is below popularity, so it is hardly trained: {hint}.")
     for row in baselines:
@@ -205,6 +207,13 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
             why = "try float16" if served.note.startswith("int8") else "it is not served as it was trained"
             found.append(f"The served bundle loses {words.percent(-loss, 1)} of {data.metric}; {why}.")
     return [*found, *notes(data)]
+
+
+def _below_popularity(data: ReportData, alone: Row) -> Row | None:
+    """Popularity, if the student alone does not even reach that."""
+    rows = (row for row in data.rows if row.role == "baseline" and row.name.startswith("popularity"))
+    popular = next((row for row in rows if data.metric in row.metrics), None)
+    return popular if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric] else None
 
 
 def _seldom_heard(data: ReportData) -> list[str]:
