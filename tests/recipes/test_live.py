@@ -117,6 +117,7 @@ def test_misuse_of_teachers_that_are_asked(films: Path, setting: str, message: s
         ("student.distilled={objectives: [cross-entropy]}", "nobody teaches the student; add a teacher, or a live one"),
         ("student.distilled.live.0.type=piir", "no live component is called 'piir'; did you mean 'peer'"),
         ("student.distilled.live.0.objectives=[{type: soft-labels, teacher: nobody}]", "no teacher is called 'nobody'"),
+        ("student.distilled.live.0.objectives=[{type: soft-labels, teacher: studnt}]", "did you mean 'student'"),
         ("student.distilled.objectives.1.teacher=bigg", "no teacher is called 'bigg'; did you mean 'big'"),
     ],
 )

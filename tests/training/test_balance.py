@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from recdistill.data.dataset import Split
+from recdistill.errors import ConfigError
 from recdistill.knowledge import Knowledge
 from recdistill.objectives import BPR, CrossEntropy, EmbeddingHint, SoftLabels, StartFrom
 from recdistill.training import SideTask, Training, fit
@@ -147,3 +148,12 @@ def test_what_has_no_loss_has_no_factor(data: Split, taught: Knowledge) -> None:
     assert set(fitted.history[1]["balance"]) == {"cross-entropy", "bpr"}
     plain = fit(STUDENT, data, [CrossEntropy()], training=Training(epochs=1, **FAST))
     assert "balance" not in plain.history[0]
+
+
+@pytest.mark.parametrize("balance", ["fixed", "uncertainty"])
+def test_an_asymmetry_of_what_is_not_measured(balance: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=f"asymmetry: means nothing to balance: {balance}; use balance: gradient-norm"
+    ):
+        Training(balance=balance, asymmetry=0.5)
+    assert Training(balance=balance, asymmetry=1.0).asymmetry == 1.0

@@ -526,7 +526,8 @@ class Recipe(Config):
                 _read_only(side.objectives, [*ids, *live], (*place, "tasks", name))
             for name in spec.needs:
                 if name not in ids:
-                    raise ConfigError(f"no teacher is called {name!r}", key=(*place, "live"), hint=nearest(name, ids))
+                    hint = nearest(name, [*ids, *live, "student"])
+                    raise ConfigError(f"no teacher is called {name!r}", key=(*place, "live"), hint=hint)
 
     def _tasks_fit(self) -> None:
         """Every task is known, and terms read teachers of their own task."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..config import Config
+from ..errors import ConfigError
 
 __all__ = ["Training"]
 
@@ -47,3 +48,10 @@ class Training(Config):
     max_minutes: float | None = Field(None, gt=0, description="stop after the epoch in which this time is over")
     checkpoint_seconds: float = Field(20.0, ge=0, description="a checkpoint after an epoch, if so long since the last")
     tensorboard: bool = Field(False, description="write TensorBoard events beside the log")
+
+    @model_validator(mode="after")
+    def _asymmetry_of_gradients(self) -> Training:
+        if self.asymmetry != 1.0 and self.balance != "gradient-norm":
+            what = f"means nothing to balance: {self.balance}"
+            raise ConfigError(what, key=("asymmetry",), hint="use balance: gradient-norm, or remove it")
+        return self
