@@ -269,6 +269,19 @@ class TestStops:
     def test_after_some_time(self, data: Split) -> None:
         assert len(train(data, epochs=50, max_minutes=1e-6).history) == 1
 
+    def test_the_epoch_in_which_the_time_is_over_is_evaluated(self, data: Split) -> None:
+        fitted = train(data, epochs=50, max_minutes=1e-6, evaluate_every=5)
+        assert (len(fitted.history), fitted.best_epoch) == (1, 1)  # not the weights that it began with
+        assert "valid" in fitted.history[0]
+
+    def test_when_nothing_surpasses_what_it_started_from(self, data: Split, scores: list[float]) -> None:
+        scores[:] = [0.5, 0.4, 0.5, 0.3, 0.9]  # the first one is that of the start
+        fitted = train(data, epochs=50, patience=3, start=STUDENT.build(data))
+        assert (len(fitted.history), fitted.best_epoch) == (3, 0)
+        scores[:] = [0.5, 0.4, 0.6]
+        fitted = train(data, epochs=4, patience=3, evaluate_every=2, start=STUDENT.build(data))
+        assert (len(fitted.history), fitted.best_epoch) == (4, 4)
+
     @pytest.fixture
     def scores(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """What validation will say."""

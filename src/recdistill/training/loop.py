@@ -233,9 +233,12 @@ class _Loop:
 
     def _finished(self) -> bool:
         done, best = len(self.history), self.kept[STUDENT].epoch
-        waited = (done - best) // self.training.evaluate_every if best else 0
-        over = self.training.max_minutes is not None and self.seconds > 60 * self.training.max_minutes
-        return done >= self.training.epochs or waited >= self.training.patience or over
+        waited = (done - best) // self.training.evaluate_every  # best is 0 as long as nothing surpassed the start
+        return done >= self.training.epochs or waited >= self.training.patience or self._over()
+
+    def _over(self, more: float = 0.0) -> bool:
+        """Whether the time is over, after so many seconds more than are recorded."""
+        return self.training.max_minutes is not None and self.seconds + more > 60 * self.training.max_minutes
 
     def _epoch(self, epoch: int, progress: Progress) -> dict[str, Any]:
         start = time.monotonic()
@@ -265,18 +268,18 @@ class _Loop:
         record: dict[str, Any] = {"epoch": epoch, **parts.pop(STUDENT)}
         for name, teacher in self.live.items():
             _part(record, name).update(parts.get(name, {}) | teacher.facts())
-        self._validate(record)
+        self._validate(record, last=epoch == self.training.epochs or self._over(time.monotonic() - start))
         record["seconds"] = round(time.monotonic() - start, 4)
         self.history.append(record)
         progress.advance(1, self._note())
         return record
 
-    def _validate(self, record: dict[str, Any]) -> None:
+    def _validate(self, record: dict[str, Any], last: bool) -> None:
         epoch = record["epoch"]
         for name, kept in self.kept.items():
             if not kept.valid.targets.n_events:
                 kept.keep(epoch)
-            elif epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
+            elif epoch % self.training.evaluate_every == 0 or last:
                 score = self._score(kept)
                 _part(record, name)["valid"] = {self.training.metric: score}
                 kept.keep(epoch, score)
