@@ -16,7 +16,7 @@ from recdistill.models.text import whiten
 from recdistill.objectives import EmbeddingHint
 from tests.synthetic import tiny_split
 
-from .inside import features
+from .inside import features, taught
 
 SPLIT = tiny_split()
 
@@ -73,3 +73,20 @@ def test_which_teacher(tmp_path: Path) -> None:
     EmbeddingHint(teacher="b").build().prepare(model, SPLIT, both, 0)
     with pytest.raises(KnowledgeError, match="about other data"):
         EmbeddingHint().build().prepare(model, SPLIT, embeddings(tmp_path, "c", "other"), 0)
+
+
+def test_a_recommender_need_not_be_named_to_keep_the_shape_of_its_vectors(tmp_path: Path) -> None:
+    model = SASRec(dim=6, heads=1).build(SPLIT)
+    big = taught(tmp_path / "taught", SASRec(dim=12), SPLIT)
+    encoder = embeddings(tmp_path, n=SPLIT.n_items)
+    shapes: tuple[Literal["items", "users", "both"], ...] = ("items", "users", "both")
+    for of in shapes:
+        named, alone = EmbeddingHint(of=of, teacher="big").build(), EmbeddingHint(of=of).build()
+        for objective in (named, alone):
+            objective.prepare(model, SPLIT, big, 0)
+        for side, own in named.named_buffers():
+            torch.testing.assert_close(own, dict(alone.named_buffers())[side])
+    beside, only = EmbeddingHint(dim=4).build(), EmbeddingHint(dim=4).build()  # embeddings come first
+    beside.prepare(model, SPLIT, encoder + big, 0)
+    only.prepare(model, SPLIT, encoder, 0)
+    torch.testing.assert_close(beside.items, only.items)

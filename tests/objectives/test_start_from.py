@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recdistill.errors import KnowledgeError
-from recdistill.knowledge import Knowledge, WeightsStore
+from recdistill.knowledge import EmbeddingsWriter, Knowledge, WeightsStore
 from recdistill.models import SASRec
 from recdistill.objectives import StartFrom
 from recdistill.objectives.start_from import leading
@@ -58,6 +58,21 @@ def test_embeddings_are_whitened(tmp_path: Path) -> None:
     np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=1e-4)
 
 
+def test_items_without_an_embedding_keep_their_vector(tmp_path: Path) -> None:
+    half, whole = np.arange(0, SPLIT.n_items, 2), np.random.default_rng(0).standard_normal((SPLIT.n_items, 9))
+    writer = EmbeddingsWriter(
+        tmp_path, teacher="encoder", teacher_fingerprint="-", rows=SPLIT.n_items, dim=9,
+        dataset_fingerprint=SPLIT.dataset.items.fingerprint,
+    )  # fmt: skip
+    writer.add(half, whole[half].astype(np.float32))
+    model = SASRec(dim=6, heads=1).build(SPLIT)
+    before = model.items.detach().clone()
+    StartFrom(kind="embeddings").build().prepare(model, SPLIT, Knowledge((writer.seal(),)), 0)
+    torch.testing.assert_close(model.items.detach()[1::2], before[1::2])
+    covariance = np.cov(model.items.detach().numpy()[half].T)
+    np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=1e-4)
+
+
 def test_refusals(tmp_path: Path) -> None:
     known, _ = weights(tmp_path / "a", SPLIT.n_items)
     few, _ = weights(tmp_path / "b", 5)
@@ -68,3 +83,5 @@ def test_refusals(tmp_path: Path) -> None:
         StartFrom(tensor="item").build().prepare(model, SPLIT, known, 0)
     with pytest.raises(KnowledgeError, match="no free item vectors"):
         StartFrom().build().prepare(torch.nn.Linear(2, 2), SPLIT, known, 0)
+    with pytest.raises(KnowledgeError, match="the weights by 'teacher' are about other data"):
+        StartFrom().build().prepare(model, tiny_split(n_users=30), known, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from recdistill.data.dataset import Split
 from recdistill.errors import ConfigError, KnowledgeError
-from recdistill.knowledge import Knowledge
+from recdistill.knowledge import EmbeddingsWriter, Knowledge
 from recdistill.models import MF, SASRec
 from recdistill.models.neural import NeuralModel
 from recdistill.objectives.vectors import Pairs, VectorsConfig, VectorsObjective
@@ -83,6 +84,30 @@ def test_users_without_a_vector_and_steps_without_an_end(tmp_path: Path) -> None
     loss = objective.loss(inside)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 0
+
+
+@pytest.mark.parametrize("draw", ["catalogue", "batch"])
+def test_items_without_a_vector(tmp_path: Path, draw: Literal["catalogue", "batch"]) -> None:
+    model, half = MF(dim=4).build(SPLIT), np.arange(0, SPLIT.n_items, 2)
+    for rows in (half, half[:0]):
+        writer = EmbeddingsWriter(
+            tmp_path / str(len(rows)), teacher="encoder", teacher_fingerprint="-", rows=SPLIT.n_items, dim=9,
+            dataset_fingerprint=SPLIT.dataset.items.fingerprint,
+        )  # fmt: skip
+        writer.add(rows, np.random.default_rng(0).standard_normal((len(rows), 9)).astype(np.float32))
+        objective = Seen(VectorsConfig(of="items", items=SPLIT.n_items, draw=draw))
+        objective.prepare(model, SPLIT, Knowledge((writer.seal(),)), 0)
+        inside = features(model.eval(), SPLIT, objective)
+        torch.manual_seed(0)
+        loss = objective.loss(inside)
+        if len(rows):
+            pairs = objective.sides["item"]
+            assert pairs.teacher.any(dim=1).all()
+            own = model.table().detach()[half]
+            assert all(any(torch.equal(one, mine) for mine in own) for one in pairs.student.detach())
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
+            assert loss.item() == 0
 
 
 def test_whose_vectors(tmp_path: Path) -> None:

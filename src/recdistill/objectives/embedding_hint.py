@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.dataset import Split
-from ..knowledge import Knowledge, WeightsStore
+from ..knowledge import Knowledge
 from ..models.neural import NeuralModel
 from ..models.text import whiten
 from .vectors import Floats, Of, Pairs, VectorsConfig, VectorsObjective
@@ -54,9 +54,17 @@ class EmbeddingHintLoss(VectorsObjective):
 
     def vectors(self, split: Split, knowledge: Knowledge) -> dict[str, Floats]:
         sides = super().vectors(split, knowledge)
-        named = (None, self.config.teacher)
-        recommends = any(isinstance(s, WeightsStore) and s.manifest.teacher in named for s in knowledge.stores)
-        return sides if recommends else {name: _white(vectors, self.config.dim) for name, vectors in sides.items()}
+        if self._recommends(knowledge):
+            return sides
+        return {name: _white(vectors, self.config.dim) for name, vectors in sides.items()}
+
+    def _recommends(self, knowledge: Knowledge) -> bool:
+        """Whether the vectors are of a recommender, which leaves its weights too."""
+        side, about = "item" if self.config.of == "items" else "user", [s.manifest for s in knowledge.stores]
+        embedded = {one.teacher for one in about if one.kind == "embeddings" and one.keyed_by == side}
+        recommenders = {one.teacher for one in about if one.kind == "weights"}
+        whose = {self.config.teacher} if self.config.teacher else embedded or recommenders  # one: others were refused
+        return bool(whose & recommenders)
 
     def add_parameters(self, model: NeuralModel, widths: Mapping[str, int]) -> None:
         self.project = nn.ModuleDict({name: nn.Linear(model.dim, n, bias=False) for name, n in widths.items()})

@@ -25,8 +25,8 @@ class StartFrom(ObjectiveConfig):
 
     From ``weights``: the leading singular directions of the teacher's item vectors, which keep most of its dot products
     (Eckart and Young 1936). From ``embeddings``: the leading principal components, whitened, of an encoder's item
-    embeddings. Both are scaled to the spread the student's own initial vectors have. There is no loss; ``weight``
-    blends: 1 replaces the initial vectors, 0.5 takes half of each.
+    embeddings; an item without one keeps its initial vector. Both are scaled to the spread the student's own initial
+    vectors have. There is no loss; ``weight`` blends: 1 replaces the initial vectors, 0.5 takes half of each.
     """
 
     name: ClassVar[str] = "start-from"
@@ -53,18 +53,22 @@ class StartFromTeacher(Objective):
         items = dict(model.named_parameters()).get("items")
         if items is None:
             raise KnowledgeError(f"{type(model).__name__} has no free item vectors to start from a teacher")
-        start = leading(self._vectors(split, knowledge, items.shape[1]), items.shape[1])
-        if len(start) != len(items):
-            raise KnowledgeError(f"the teacher has vectors for {len(start)} items, the student needs {len(items)}")
-        weight = min(self.config.weight.at(self.config.weight.warmup), 1.0)
-        scaled = torch.from_numpy(start).to(items) * (items.std() / max(float(start.std()), 1e-12))
-        items.mul_(1 - weight).add_(scaled, alpha=weight)
-
-    def _vectors(self, split: Split, knowledge: Knowledge, dim: int) -> npt.NDArray[Any]:
+        theirs = self._vectors(split, knowledge)
+        if len(theirs) != len(items):
+            raise KnowledgeError(f"the teacher has vectors for {len(theirs)} items, the student needs {len(items)}")
+        known, dim = torch.ones(len(items), dtype=torch.bool, device=items.device), items.shape[1]
         if self.config.kind == "embeddings":
-            store = the_only(knowledge.embeddings(self.config.teacher), split.dataset.items.fingerprint)
-            return whiten(store.all(), dim)
-        return tensor_of(the_only(knowledge.weights(self.config.teacher)), self.config.tensor)
+            there = theirs.any(axis=1)
+            known, theirs = torch.from_numpy(there).to(items.device), whiten(theirs[there], dim)
+        start, weight = leading(theirs, dim), min(self.config.weight.at(self.config.weight.warmup), 1.0)
+        scaled = torch.from_numpy(start).to(items) * (items.std() / max(float(start.std()), 1e-12))
+        items[known] = items[known] * (1 - weight) + scaled * weight
+
+    def _vectors(self, split: Split, knowledge: Knowledge) -> npt.NDArray[Any]:
+        teacher = self.config.teacher
+        if self.config.kind == "embeddings":
+            return the_only(knowledge.embeddings(teacher), split.dataset.items.fingerprint).all()
+        return tensor_of(the_only(knowledge.weights(teacher), split.fingerprint), self.config.tensor)
 
 
 def leading(vectors: npt.NDArray[Any], dim: int) -> npt.NDArray[np.float32]:

@@ -97,7 +97,7 @@ class VectorsObjective(FeatureObjective):
 
     def loss(self, features: Features) -> Tensor:
         sides = self.drawn(features)
-        if not sides:  # no history ends in this step
+        if not sides:  # no history ends in this step, or the teacher has nothing about what was drawn
             return features.hidden.sum() * 0.0
         return self.compared(sides)
 
@@ -106,7 +106,7 @@ class VectorsObjective(FeatureObjective):
         """A scalar from what was drawn, by side; a side of which the step has fewer than two is not there."""
 
     def drawn(self, features: Features) -> dict[str, Pairs]:
-        """Some users and items of a step."""
+        """Some users and items of a step; those of which the teacher has no vector have nothing to be compared with."""
         sides = {}
         if self.config.of != "items":
             place = torch.nonzero(features.batch.positions >= self.first_end)[:, 0]
@@ -116,6 +116,7 @@ class VectorsObjective(FeatureObjective):
             sides["user"] = Pairs(features.hidden[place[chosen]].float(), self.users[rows[chosen]])
         if self.config.of != "users":
             items = self._items(features)
+            items = items[self.items[items].any(dim=1)]
             sides["item"] = Pairs(features.table[items].float(), self.items[items])
         return {name: pairs for name, pairs in sides.items() if len(pairs.student) > 1}
 
