@@ -33,6 +33,7 @@ from recdistill.objectives.several import Gate
 from recdistill.objectives.unkd import strata
 from recdistill.training import head
 from recdistill.training.head import catalogue_loss
+from recdistill.training.sampled import Negatives, SampledChunk
 from recdistill.training.scores import Chunk, FullChunk, Space
 
 from ..objectives.naive import NaiveScores, made_up_targets
@@ -223,6 +224,27 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_vectors_that_a_sample_has_to_fetch_fit_into_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = made_up_targets(N, ITEMS, 6)
+    (listed,) = {known.items.shape[1] for known in targets.rankings.values()}
+    bound = (N - 8) * listed * DIM  # fewer than all positions, though their scores of four items would fit many times
+    monkeypatch.setattr(head, "_CHUNK_NUMBERS", bound)
+    monkeypatch.setattr(head, "_CHUNK_ROWS", 1)
+    fetched: list[int] = []
+    one_by_one = SampledChunk.of
+
+    def of(chunk: SampledChunk, items: Tensor) -> Tensor:
+        fetched.append(items.numel() * DIM)
+        return one_by_one(chunk, items)
+
+    monkeypatch.setattr(SampledChunk, "of", of)
+    hidden, table, bias = student()
+    sample = Negatives(torch.arange(4), torch.zeros(4, dtype=torch.float64))
+    catalogue_loss(hidden, table, bias, targets, built([SoftLabels(temperature=1.0)]), sample)
+    assert sum(fetched) == N * listed * DIM
+    assert max(fetched) <= bound
 
 
 def test_sparse_terms_cannot_ask_for_the_catalogue() -> None:

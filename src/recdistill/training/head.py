@@ -114,11 +114,12 @@ def _kind(
     """How to make a chunk for these terms, and how many positions go into one."""
     numbers = _CHUNK_NUMBERS_GPU if hidden.is_cuda else _CHUNK_NUMBERS
     make: Any
+    # scores of single items are products of vectors that are fetched for them, where no matrix has them
+    fetched = max(_CHUNK_ITEMS, *(objective.asked(targets) for objective, _ in terms)) * table.shape[1]
     if not any(objective.dense for objective, _ in terms):
-        asked = max(objective.asked(targets) for objective, _ in terms)
-        make, width = Chunk, max(asked, _CHUNK_ITEMS) * table.shape[1]
+        make, width = Chunk, fetched
     elif negatives is not None:
-        make, width = partial(SampledChunk, negatives=negatives), len(negatives.items)
+        make, width = partial(SampledChunk, negatives=negatives), max(len(negatives.items), fetched)
     else:
         wanted = {temperature for objective, _ in terms for temperature in objective.temperatures}
         make, width = partial(FullChunk, space=Space(table), base=2.0 if 2.0 in wanted else 1.0), len(table)
