@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from recdistill.errors import ConfigError, TeacherError
-from recdistill.teachers.llm.backends.endpoint import Endpoint, OpenEndpoint
+from recdistill.teachers.llm.backends.endpoint import Endpoint
 from recdistill.teachers.llm.backends.protocol import read_reply, seconds_to_wait, trouble_of
-from recdistill.teachers.llm.backends.proxied import Proxied
-from recdistill.teachers.llm.backends.wire import Wire
 from recdistill.teachers.llm.engine import run_async
 from recdistill.teachers.llm.exchange import Capabilities, Failure, Hopeless, Refusal, Request
 from recdistill.teachers.llm.journal import Journal
@@ -141,19 +139,6 @@ def test_a_key_with_what_no_header_can_have(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("MY_KEY", "sk-ri\r\nX-Other: ght")
         with pytest.raises(ConfigError, match=r"^MY_KEY in the environment has a character that no key has$"):
             probed(server.url, key_variable="MY_KEY")
-
-
-def test_a_proxy_is_used_where_the_environment_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def way() -> type:
-        opened = OpenEndpoint(Endpoint(url="http://models.example/v1"), "")
-        await opened.close()
-        return type(opened._sender)
-
-    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    assert run_async(way()) is Wire
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert run_async(way()) is Proxied
 
 
 def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated() -> None:

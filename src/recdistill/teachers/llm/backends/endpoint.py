@@ -18,8 +18,7 @@ from .base import BackendConfig
 from .echo import as_completions
 from .probe import probe
 from .protocol import read_reply, seconds_to_wait, trouble_of
-from .proxied import Proxied, proxy_before
-from .wire import Sender, Wire
+from .wire import Wire
 
 __all__ = ["Endpoint", "OpenEndpoint"]
 
@@ -118,8 +117,7 @@ class OpenEndpoint:
         self.config, self.place, self._secret = config, config.url, secret
         self.meet(Capabilities(config.model or "", config.model or ""))
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
-        way = Proxied if proxy_before(config.url) else Wire
-        self._sender: Sender = way(config.url, headers, config.timeout, _LARGEST)
+        self._wire = Wire(config.url, headers, config.timeout, _LARGEST)
 
     def meet(self, capabilities: Capabilities) -> None:
         """Remember which model is asked and what it can do."""
@@ -128,7 +126,7 @@ class OpenEndpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._sender.close()
+        await self._wire.close()
 
     async def ask(self, request: Request, mark: str) -> Reply:
         """Ask once; see :class:`~recdistill.teachers.llm.engine.Backend`."""
@@ -141,13 +139,13 @@ class OpenEndpoint:
         return self.config.completed(request)
 
     async def exchange(self, method: str, path: str, body: bytes | None = None, mark: str = "") -> bytes:
-        """Send, and read the body of a response of status 200; see :class:`~.wire.Sender` for the arguments.
+        """Send, and read the body of a response of status 200; see :meth:`~.wire.Wire.send` for the arguments.
 
         Raises:
             Trouble: There is none; it does not repeat the key, should the server have done so.
         """
         try:
-            status, headers, data = await self._sender.send(method, path, body, mark)
+            status, headers, data = await self._wire.send(method, path, body, mark)
             if status == 200:
                 return data
             raise trouble_of(status, data, seconds_to_wait(headers, time.time()), self.config.key_variable)
