@@ -126,18 +126,21 @@ class Targets:
         rankings: Teacher name to its stored rankings.
         positions: int64 ``[n]``, which training positions these are (see :class:`recdistill.data.dataset.Split`); None
             where nobody knows.
+        history: int64 ``[n, h]``, items that nobody should recommend here, beside the labels, -1 for none; None where
+            the labels are all that was seen, or where what was seen may be recommended.
     """
 
     labels: Tensor
     weights: Tensor
     rankings: Mapping[str, TeacherRankings]
     positions: Tensor | None = None
+    history: Tensor | None = None
 
     def rows(self, part: slice) -> Targets:
         """Some of the positions."""
         rankings = {name: known.rows(part) for name, known in self.rankings.items()}
-        positions = None if self.positions is None else self.positions[part]
-        return Targets(self.labels[part], self.weights[part], rankings, positions)
+        positions, history = (None if one is None else one[part] for one in (self.positions, self.history))
+        return Targets(self.labels[part], self.weights[part], rankings, positions, history)
 
 
 def _unknown(_: str) -> float:

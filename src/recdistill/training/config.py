@@ -31,7 +31,7 @@ class Training(Config):
     batch: int = Field(4096, ge=1, description="contexts in a step, about: labelled places of histories, or users")
     lr: float = Field(2e-3, gt=0, description="learning rate of AdamW after warm-up")
     lr_decay: Literal["constant", "cosine"] = Field(
-        "constant", description="cosine: from lr after warm-up to 0 in the last of `epochs`"
+        "constant", description="cosine: from lr after warm-up towards 0 at the end of `epochs`"
     )
     warmup: int = Field(50, ge=0, description="steps in which the learning rate rises from 0; two epochs at most")
     weight_decay: float = Field(0.01, ge=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from .balance import build_balance
 from .config import Training
 from .head import catalogue_loss
 from .sampled import Negatives
+from .seen import seen
 from .setup import build_model, build_objectives, build_optimiser
 from .side_task import SideTask
 from .tasks import TaskTerms
@@ -222,9 +223,12 @@ class Learner:
         on_scores = {name: objective for name, objective in active.items() if isinstance(objective, ScoreObjective)}
         losses: dict[str, Tensor] = {}
         values: dict[str, Tensor] = {}
+        history = None
+        if rankings and getattr(self.model.config, "sequential", True) and self.training.exclude_history:
+            history = seen(batch, sequential=True, n_items=len(said.table))
         for task, names in self._together(list(on_scores), apart):
             own = Targets(batch.labels, batch.weights, rankings, batch.positions)
-            targets = own if task is None else task.targets(batch, rankings)
+            targets = replace(own if task is None else task.targets(batch, rankings), history=history)
             hidden = said.hidden if task is None else task.hidden(said.hidden)
             terms = [(on_scores[name], weights[name]) for name in names]
             losses[names[0]], means = catalogue_loss(hidden, said.table, said.bias, targets, terms, negatives)

@@ -79,5 +79,6 @@ def rank(z: np.ndarray, item: int, out: set[int] = frozenset()) -> int:  # type:
 
 
 def seen(targets: Targets, row: int) -> set[int]:
-    """Labels that the teacher does not list."""
-    return set(targets.labels[row].tolist()) - {-1} - {item for item, _ in listed(targets, row)}
+    """Labels and items of the history that the teacher does not list."""
+    history = [] if targets.history is None else targets.history[row].tolist()
+    return {*targets.labels[row].tolist(), *history} - {-1} - {item for item, _ in listed(targets, row)}

@@ -72,13 +72,15 @@ class Scene:
 
     @property
     def seen(self) -> Tensor:
-        """Labels that the teacher does not list, each once: int64 ``[n, m]``, -1 for none.
+        """Labels and items of the history that the teacher does not list, each once: int64 ``[n, m]``, -1 for none.
 
-        A user's labels are what they already have: neither the teacher nor the student should recommend them, so they
-        do not count when rankings are compared.
+        A user's labels are what they already have, as is a history: neither the teacher nor the student should
+        recommend it, so it does not count when rankings are compared.
         """
-        labels = self.targets.labels
-        return first_of_each(labels.masked_fill(contained(labels, self.listed), -1))
+        items = self.targets.labels
+        if self.targets.history is not None:
+            items = torch.cat([items, self.targets.history], dim=1)
+        return first_of_each(items.masked_fill(contained(items, self.listed), -1))
 
     @property
     def label_places(self) -> Tensor:

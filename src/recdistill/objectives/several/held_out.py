@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ...data.dataset import Split
 from ...errors import KnowledgeError
-from ..base import Targets
 from ..lists.scene import Scene
 
 __all__ = ["HeldOut"]
@@ -60,5 +59,5 @@ class HeldOut:
         targets = scenes[0].targets
         assert targets.positions is not None
         labels = self.at(targets.positions)[:, None]
-        told = Targets(labels, (labels >= 0).to(targets.weights.dtype), targets.rankings, targets.positions)
+        told = replace(targets, labels=labels, weights=(labels >= 0).to(targets.weights.dtype))
         return [replace(scene, targets=told) for scene in scenes]

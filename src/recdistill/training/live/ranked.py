@@ -8,28 +8,12 @@ from torch import Tensor
 from ...models.neural import Batch
 from ...objectives.base import TeacherRankings
 from ..learner import Forward
+from ..seen import seen
 
 __all__ = ["ranked"]
 
 _CHUNK_NUMBERS = 1 << 22
 """Scores held at once: 16 MB."""
-
-
-def _seen(batch: Batch, sequential: bool, n_items: int) -> Tensor:
-    """Items of the history of each context: int64 ``[n, m]``, -1 for none.
-
-    Args:
-        batch: Windows, of which a position has seen what comes before it; or users, whose labels are their history.
-        sequential: Whether inputs are histories.
-        n_items: The padding index.
-    """
-    if not sequential:
-        return batch.labels
-    length = batch.inputs.shape[1]
-    row, column = batch.at // length, batch.at % length
-    later = torch.arange(length, device=row.device) > column[:, None]
-    items = batch.inputs[row].masked_fill(later, -1)
-    return items.masked_fill(items == n_items, -1)
 
 
 @torch.no_grad()
@@ -47,10 +31,10 @@ def ranked(
         exclude_seen: Items of the history get no probability.
     """
     hidden, table = said.hidden.float(), said.table.float()
-    seen = _seen(batch, sequential, len(table)) if exclude_seen else batch.labels[:, :0]
+    history = seen(batch, sequential, len(table)) if exclude_seen else batch.labels[:, :0]
     step = max(1, _CHUNK_NUMBERS // len(table))
     parts = [
-        _ranked(hidden[start : start + step], table, said.bias, seen[start : start + step], k, temperatures)
+        _ranked(hidden[start : start + step], table, said.bias, history[start : start + step], k, temperatures)
         for start in range(0, len(hidden), step)
     ]
     items, logp, *tails = (torch.cat(values) for values in zip(*parts, strict=True))
