@@ -47,7 +47,8 @@ class Wire:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float, largest: int) -> None:
-        self._http = need("aiohttp", "llm")
+        self._http, self._parsed = need("aiohttp", "llm"), need("yarl", "llm").URL
+        self._urls: dict[str, Any] = {}
         self._url, self._headers, self._timeout, self._largest = url, headers, timeout, largest
         tls = ssl.create_default_context() if url.startswith("https:") else True  # it heeds SSL_CERT_FILE
         self._session = self._http.ClientSession(
@@ -74,9 +75,10 @@ class Wire:
         """
         http = self._http
         headers = {**self._headers, "Idempotency-Key": mark} if mark else self._headers
+        url = self._urls.get(path) or self._urls.setdefault(path, self._parsed(self._url + path))
         try:
             async with self._session.request(
-                method, self._url + path, data=body, headers=headers, allow_redirects=False
+                method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 return Answer(response.status, response.headers, await self._read(response))
         except (http.ClientConnectorError, http.ClientConnectorDNSError) as error:
