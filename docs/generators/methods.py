@@ -144,8 +144,8 @@ _WHY: dict[str, str] = {
         "gains by itself, as `ir-rrd` does. All three share one weight here; the paper tunes them apart."
     ),
     "embedding-hint": (
-        "`embedding-hint` gains within the noise of three seeds; the greatest weight was the best. It was measured "
-        "when the vectors of a recommender that is not named were whitened; now they keep their shape."
+        "`embedding-hint` gains within the noise of three seeds: as with the other methods that compare vectors, 20 "
+        "numbers that are near a teacher's vectors are not those that rank best."
     ),
 }
 """Methods that did not better the student, or not as much as a part of theirs, and why we think so."""
