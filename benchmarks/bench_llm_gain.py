@@ -13,7 +13,8 @@ For these three see ``quality/words.py``; ``DATA`` is ``movies``, ``games``, or 
 
 - ``active``: 500 lists that are chosen, against 500 at random and against the 500 that ALKDRec published, out of
   GPT-4's stored rankings for its sessions: see ``quality/active.py``. It needs the published benchmarks. With ``BENCH``
-  ``movies`` or ``games``: chosen answers of the real language model against random ones, see ``quality/chosen.py``.
+  ``movies`` or ``games``: chosen answers of the real language model against random ones, by
+  ``quality/active_words.py``.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ def fine_tuned(options: argparse.Namespace) -> Line:
 
 def active(options: argparse.Namespace) -> Line:
     """What it is asked about is chosen."""
-    from quality import active, chosen
+    from quality import active, active_words
     from quality.plans import PLANS
 
-    names = options.bench.split(",")
-    return {name: active.measure(name, options.seeds) if name in PLANS else chosen.measure(name) for name in names}
+    return {
+        name: active.measure(name, options.seeds) if name in PLANS else active_words.measure(name)
+        for name in options.bench.split(",")
+    }
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Line]] = {

@@ -80,7 +80,7 @@ def _sentence(data: ReportData, distilled: Row, alone: Row, gain: Comparison) ->
             f"Distillation helps ({share} {data.metric} over the student alone), but {baseline.name} is still better.",
             "mixed",
         )
-    if _below_popularity(data, alone) is not None:
+    if _below_popularity(data, alone):
         said = f"Distillation helps ({share} {data.metric}), but over a student that is hardly trained"
         return f"{said}: alone it is below popularity.", "mixed"
     tail = _keeps(data, distilled, alone)
@@ -187,7 +187,7 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     if _difference(data, distilled, alone).sign <= 0:
         found += _seldom_heard(data)
     baselines = [row for row in data.rows if row.role == "baseline" and data.metric in row.metrics]
-    if _below_popularity(data, alone) is not None:
+    if _below_popularity(data, alone):
         hint = "try more epochs, a smaller batch or another learning rate before believing anything here"
         found.insert(0, f"The student alone is below popularity, so it is hardly trained: {hint}.")
     for row in baselines:
@@ -209,11 +209,11 @@ def _warnings(data: ReportData, distilled: Row, alone: Row) -> list[str]:
     return [*found, *notes(data)]
 
 
-def _below_popularity(data: ReportData, alone: Row) -> Row | None:
-    """Popularity, if the student alone does not even reach that."""
+def _below_popularity(data: ReportData, alone: Row) -> bool:
+    """Whether the student alone does not even reach popularity, if that was measured."""
     rows = (row for row in data.rows if row.role == "baseline" and row.name.startswith("popularity"))
-    popular = next((row for row in rows if data.metric in row.metrics), None)
-    return popular if popular is not None and alone.metrics[data.metric] < popular.metrics[data.metric] else None
+    popular = next((row.metrics[data.metric] for row in rows if data.metric in row.metrics), None)
+    return popular is not None and alone.metrics[data.metric] < popular
 
 
 def _seldom_heard(data: ReportData) -> list[str]:
